@@ -1,0 +1,39 @@
+# make run    set up + run the quickstart study + write its report
+# make test   set up + every check and test
+# make help   the rest
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= results/quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench nightly lock clean
+
+help:           ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed  ## a virtual environment with everything in requirements.lock; done once
+
+# Two stamps: the environment follows the lock, the editable install follows pyproject.toml. Nothing is done twice.
+$(VENV)/.locked: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else f"lrbench needs Python 3.11 to 3.14; {sys.executable} is {v[0]}.{v[1]}. Name another: make setup PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "installing requirements.lock (about 5 GB with torch's CUDA libraries; a minute on a fast line)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --offline --editable .
+	@$(BIN)/python -m compileall -q lrbench analysis
+	@touch $@
+
+lock:           ## resolve requirements.lock anew from pyproject.toml (hashes, no registry host)
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet --output-file requirements.lock
+
+clean:          ## remove the virtual environment
+	rm -rf $(VENV)

@@ -1,0 +1,244 @@
+"""torch's classes by their own names: reading `StepLR(step_size=30, gamma=0.1)` and checking it, without torch.
+
+The signatures are read from the source of the torch that is installed (parsed, never imported: importing takes
+seconds), so the names, arguments and literal choices are always those of that version. What this does *not* do is
+build anything: `lrbench.trial.optim` does.
+"""
+
+import ast
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+
+from lrbench.errors import InputError, did_you_mean
+
+Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
+Share = Annotated[str, StringConstraints(pattern=r"^(100|\d{1,2})(\.\d+)?%$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+# Arguments counted in scheduler steps: each may be a share of the budget ("30%"). Zero makes torch divide by zero
+# in some of them, so those must be at least 1.
+STEP_COUNTS = {
+    "step_size": Positive,
+    "T_max": Positive,
+    "T_0": Positive,
+    "total_steps": Positive,
+    "step_size_up": Positive,
+    "step_size_down": Positive,
+    "total_iters": Count,
+    "milestones": Count,
+    "patience": Count,
+    "cooldown": Count,
+}
+# Left out, they mean the whole budget. torch has no default for T_max and T_0; OneCycleLR wants total_steps.
+# Momentum stays where the optimizer put it unless asked: otherwise a schedule changes two things at once.
+SCHEDULER_DEFAULTS = {
+    "CosineAnnealingLR": {"T_max": "100%"},
+    "OneCycleLR": {"total_steps": "100%", "cycle_momentum": False},
+    "CyclicLR": {"cycle_momentum": False},
+}
+_NOT_ARGUMENTS = {"self", "optimizer", "params", "lr"}
+_ABSTRACT = {"LRScheduler", "Optimizer"}
+
+
+def _optim_folder() -> Path:
+    spec = find_spec("torch")
+    if spec is None:
+        raise InputError("torch is not installed. Type: pip install torch torchvision")
+    return Path(spec.submodule_search_locations[0]) / "optim"
+
+
+def torch_version_file() -> dict:
+    """Return {"version": "2.15.0", "cuda": "13.2" or None} of the installed torch, read without importing it."""
+    values = {}
+    for node in ast.parse((_optim_folder().parent / "version.py").read_text()).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and isinstance(node.value, ast.Constant):
+            values[target.id] = node.value.value
+    return {"version": values["__version__"], "cuda": values.get("cuda")}
+
+
+@cache
+def _constructors(kind: Literal["scheduler", "optimizer"]) -> dict[str, ast.FunctionDef]:
+    folder = _optim_folder()
+    if kind == "scheduler":
+        files = [folder / "lr_scheduler.py"]
+    else:
+        imports = ast.parse((folder / "__init__.py").read_text()).body
+        modules = {n.module.rsplit(".", 1)[1] for n in imports if isinstance(n, ast.ImportFrom) and n.module}
+        files = [path for module in sorted(modules) if (path := folder / f"{module}.py").exists()]
+    found = {}
+    for path in files:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name not in _ABSTRACT:
+                for method in node.body:
+                    if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+                        found[node.name] = method
+    if kind == "scheduler":
+        found.pop("LRScheduler", None)
+    else:  # only what torch.optim itself exports: no functional helpers, no AveragedModel
+        exported = {a.asname or a.name for n in imports if isinstance(n, ast.ImportFrom) for a in n.names}
+        found = {name: init for name, init in found.items() if name in exported and "params" in _names(init)}
+    return dict(sorted(found.items()))
+
+
+def _names(init: ast.FunctionDef) -> list[str]:
+    return [a.arg for a in [*init.args.args, *init.args.kwonlyargs]]
+
+
+def class_names(kind: Literal["scheduler", "optimizer"]) -> list[str]:
+    """Return the concrete torch.optim.lr_scheduler (or torch.optim) classes of the installed torch, sorted."""
+    return list(_constructors(kind))
+
+
+def _union(annotation: ast.expr) -> list[ast.expr]:
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        return _union(annotation.left) + _union(annotation.right)
+    return [annotation]
+
+
+def _type(text: str, name: str) -> Any | None:
+    """Return the pydantic type of one member of an annotation, or None for what a study file cannot hold."""
+    if name in STEP_COUNTS and text == "int":
+        return STEP_COUNTS[name] | Share
+    if name in STEP_COUNTS and text in ("Iterable[int]", "list[int]", "Sequence[int]"):
+        return list[STEP_COUNTS[name] | Share]
+    simple = {
+        "int": int,
+        "float": Finite,
+        "bool": bool,
+        "str": str,
+        "list[float]": list[Finite],
+        "Callable[[int], float]": Reference,
+        "Callable[[float], float]": Reference,
+        "list[Callable[[int], float]]": list[Reference],
+        "list[LRScheduler]": list[dict | str],
+        "Sequence[LRScheduler]": list[dict | str],
+    }
+    if text in simple:
+        return simple[text]
+    if text.startswith("Literal["):
+        return eval(text, {"Literal": Literal})  # torch's own annotation, from torch's own source
+    if text.startswith("tuple["):
+        length = len(ast.parse(text, mode="eval").body.slice.elts)
+        return Annotated[list[Finite], Field(min_length=length, max_length=length)]
+    return None
+
+
+@cache
+def arguments_model(kind: Literal["scheduler", "optimizer"], name: str) -> type[BaseModel]:
+    """Return a strict pydantic model of the arguments that class `name` takes in the installed torch."""
+    init = _constructors(kind)[name]
+    positional = init.args.args
+    defaults = [None] * (len(positional) - len(init.args.defaults)) + list(init.args.defaults)
+    fields: dict[str, Any] = {}
+    pairs = [*zip(positional, defaults, strict=True), *zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)]
+    for argument, default in pairs:
+        if argument.arg in _NOT_ARGUMENTS:
+            continue
+        types = [_type(ast.unparse(member), argument.arg) for member in _union(argument.annotation)]
+        types = [t for t in types if t is not None]
+        if not types:
+            continue
+        union = types[0]
+        for other in types[1:]:
+            union = union | other
+        required = default is None and argument.arg not in SCHEDULER_DEFAULTS.get(name, {})
+        fields[argument.arg] = (union, ...) if required else (union, Field(default=None))
+    return create_model(name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+def parse_call(text: str, kind: Literal["scheduler", "optimizer"]) -> dict:
+    """Read a call in torch's own words into a table. Parsed, never evaluated: names, literals and nested calls only.
+
+    >>> parse_call("StepLR(30, gamma=0.1)", "scheduler")
+    {'name': 'StepLR', 'step_size': 30, 'gamma': 0.1}
+
+    A bare name is a call without arguments. Raises InputError for anything else, with the column.
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise InputError(
+            f"{text!r} is not a call: {error.msg} at column {error.offset}. "
+            "Write it as torch does, e.g. StepLR(step_size=30, gamma=0.1)"
+        ) from None
+    return _table(node, text, kind)
+
+
+def _table(node: ast.expr, text: str, kind) -> dict:
+    def refuse(part: ast.expr, why: str) -> InputError:
+        return InputError(
+            f"{text!r}, column {part.col_offset + 1}: {ast.unparse(part)!r} {why}. "
+            "Write it as torch does, e.g. StepLR(step_size=30, gamma=0.1)"
+        )
+
+    def value(part: ast.expr):
+        if isinstance(part, ast.Call):
+            return _table(part, text, kind)
+        if isinstance(part, ast.List | ast.Tuple):
+            return [value(item) for item in part.elts]
+        try:
+            return ast.literal_eval(part)
+        except ValueError:
+            raise refuse(part, "is not a number, a text or a list (calls are read, never run)") from None
+
+    if isinstance(node, ast.Name):
+        return {"name": node.id}
+    if not isinstance(node, ast.Call):
+        raise refuse(node, "is not a call")
+    target = node.func
+    while isinstance(target, ast.Attribute):  # torch.optim.lr_scheduler.StepLR(...) is read as StepLR(...)
+        if isinstance(target.value, ast.Name):
+            break
+        target = target.value
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+    if name is None or not isinstance(target, ast.Name | ast.Attribute):
+        raise refuse(node, "is not a call of a named class")
+    table = {"name": name}
+    positional = [part for part in node.args if not (isinstance(part, ast.Name) and part.id == "optimizer")]
+    known = list(arguments_model(kind, name).model_fields) if name in _constructors(kind) else []
+    if len(positional) > len(known) and known:
+        raise refuse(positional[len(known)], f"is one argument too many for {name}")
+    if positional and not known:
+        raise refuse(positional[0], f"has no name, and {name} is unknown here: write argument=value")
+    for key, part in zip(known, positional, strict=False):
+        table[key] = value(part)
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise refuse(keyword.value, "is unpacked with **: write the arguments out")
+        if keyword.arg in table:
+            raise refuse(keyword.value, f"gives {keyword.arg} a second time")
+        table[keyword.arg] = value(keyword.value)
+    return table
+
+
+def format_call(table: dict) -> str:
+    """Write a table as the call that parse_call reads: `StepLR(step_size=30, gamma=0.1)`; a text share stays bare.
+
+    >>> format_call({"name": "MultiStepLR", "milestones": ["50%", 8]})
+    'MultiStepLR(milestones=[50%, 8])'
+    """
+
+    def value(item) -> str:
+        if isinstance(item, dict):
+            return format_call(item)
+        if isinstance(item, list):
+            return "[" + ", ".join(value(part) for part in item) + "]"
+        return item if isinstance(item, str) else repr(item)
+
+    return f"{table['name']}({', '.join(f'{k}={value(v)}' for k, v in table.items() if k != 'name')})"
+
+
+def unknown_class(kind: str, name: str) -> str:
+    """Say that `name` is no torch class of this kind, what is, and what was probably meant."""
+    home = "torch.optim.lr_scheduler" if kind == "scheduler" else "torch.optim"
+    return (
+        f"{name!r} is no class of {home} {torch_version_file()['version'].split('+')[0]}."
+        f"{did_you_mean(name, class_names(kind))} Known: {', '.join(class_names(kind))}"
+    )

@@ -1,0 +1,205 @@
+"""A study file → a validated Study → its trials, in order. No torch here.
+
+A study is one question. Its `[fixed]` and `[grid]` tables give levels to factors; the grid is their product. Every
+mistake in a file is reported at once: where it stands, what was found, what is allowed, what was probably meant.
+What this does *not* do: know the factors (`lrbench.factors`), or decide what is left to run (`lrbench.runner`).
+"""
+
+import itertools
+import json
+import random
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from lrbench.errors import InputError, did_you_mean
+from lrbench.factors import FACTORS, REQUIRED, SEEDS, Problems, Trial, check_level, recipe, unknown_factor
+
+
+class Study(BaseModel):
+    """One question: its factors' levels, fixed or varied, and how often each trial is repeated."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    question: str
+    replicates: int
+    fixed: dict[str, Any]
+    grid: dict[str, list]
+
+    def with_levels(self, **levels: Any) -> "Study":
+        """Return the study with factors fixed at other levels (a list varies the factor), validated again."""
+        document = {
+            "question": self.question,
+            "replicates": self.replicates,
+            "fixed": {k: v for k, v in self.fixed.items() if k not in levels},
+            "grid": {k: v for k, v in self.grid.items() if k not in levels},
+        }
+        for name, level in levels.items():
+            if name == "replicates":
+                document["replicates"] = level
+            else:
+                document["grid" if isinstance(level, list) else "fixed"][name] = level
+        return parse_study(document, self.name, source="--set")
+
+
+def studies_folder() -> Path:
+    """Where the studies live that come with lrbench: in the wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "share" / "studies"
+    return inside if inside.is_dir() else package.parent / "benchmarks" / "studies"
+
+
+def read_study(source: str | Path) -> Study:
+    """Read a study file, or a built-in study by its name ("quickstart").
+
+    Raises InputError with every mistake in the file: its place, what was found, what is allowed, what was meant.
+    """
+    path = Path(source)
+    built_in = {p.stem: p for p in sorted(studies_folder().glob("*.toml"))}
+    if not path.suffix and str(source) in built_in:
+        path = built_in[str(source)]
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(
+            f"{source} {what}. Give a study file, or one of the built-in studies: {', '.join(built_in)}."
+            f"{did_you_mean(path.stem, built_in)}"
+        )
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from None
+    return parse_study(document, path.stem, source=str(path))
+
+
+def parse_study(document: dict, name: str, source: str) -> Study:
+    """Validate a study given as a table (TOML already read). `source` stands before each problem."""
+    problems: list[str] = []
+
+    def problem(place: str, message: str):
+        line = f"{source}: {place} {message}" if place else f"{source}: {message}"
+        if line not in problems:
+            problems.append(line)
+
+    top = {"question", "replicates", "fixed", "grid"}
+    for key in document:
+        if key not in top:
+            where = (
+                "; did you mean it under [fixed] or [grid]?"
+                if key in FACTORS
+                else f"; allowed: {', '.join(sorted(top))}.{did_you_mean(key, top)}"
+            )
+            problem(key, f"is unknown at the top of a study{where}")
+    question = document.get("question")
+    if not isinstance(question, str) or not question.strip():
+        problem("question", f'found {question!r}; write the question that the study answers: question = "…?"')
+    replicates = document.get("replicates", 1)
+    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 1:
+        problem("replicates", f"found {replicates!r}; allowed: a whole number from 1 on")
+    tables = {}
+    for table in ("fixed", "grid"):
+        tables[table] = document.get(table, {})
+        if not isinstance(tables[table], dict):
+            problem(table, f"found {tables[table]!r}; allowed: a table of factors, [{table}]")
+            tables[table] = {}
+    fixed, grid = {}, {}
+    for table, key, value in [(t, k, v) for t in tables for k, v in tables[t].items()]:
+        place = f"{table}.{key}"
+        if key not in FACTORS:
+            problem(place, unknown_factor(key))
+            continue
+        if table == "grid" and key in tables["fixed"]:
+            problem(place, "is under [fixed] too; keep one of the two")
+        levels = [value] if table == "fixed" else _levels(key, value)
+        if levels is None:
+            problem(place, f'found {value!r}; allowed: a list of levels, or a range of whole numbers such as "0-9"')
+            continue
+        if not levels:
+            problem(place, "is an empty list; give at least one level")
+        checked, seen = [], {}
+        for index, level in enumerate(levels):
+            where = place if table == "fixed" else f"{place}[{index}]"
+            try:
+                checked.append(check_level(key, level))
+                first = seen.setdefault(json.dumps(checked[-1], sort_keys=True), index)
+                if first != index:
+                    problem(where, f"repeats [{first}]; to run trials again, raise replicates")
+            except Problems as error:
+                for below, message in error.found:
+                    problem(where + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in below), message)
+        if table == "fixed":
+            fixed[key] = checked[0] if checked else None
+        else:
+            grid[key] = checked
+    if not problems:
+        needs = sorted(
+            {
+                key
+                for point in _workload_points(fixed, grid)
+                for key in REQUIRED[:5]
+                if key not in {**fixed, **grid, **point}
+            }
+        )
+        for key in needs:
+            example = {"workload": '"digits-cnn"', "epochs": "10", "batch_size": "128", "base_lr": "0.1"}.get(
+                key, '"SGD"'
+            )
+            problem(f"fixed.{key}", f"is missing, and the workload has no recipe for it: write {key} = {example}")
+    if problems:
+        raise InputError(*problems)
+    return Study(name=name, question=question, replicates=replicates, fixed=fixed, grid=grid)
+
+
+def _workload_points(fixed: dict, grid: dict) -> list[dict]:
+    workloads = grid.get("workload", [fixed["workload"]] if "workload" in fixed else [None])
+    return [{"workload": w, **recipe(w)} if w is not None else {} for w in workloads]
+
+
+def _levels(key: str, value: Any) -> list | None:
+    """A list as it is; "0-9" and "0-4,7" as whole numbers."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value.replace(" ", "")):
+        levels = []
+        for part in value.replace(" ", "").split(","):
+            first, _, last = part.partition("-")
+            levels += range(int(first), int(last or first) + 1)
+        return levels
+    return None
+
+
+def trials(study: Study, device: str = "auto") -> list[Trial]:
+    """Return the study's trials in the order in which they are to run: random blocks, the same on every machine.
+
+    A block holds every condition once, shuffled, at one seed and replicate, so that drift of the machine hits all
+    conditions alike. Blocks run seed by seed with their replicates together: whatever is finished when a run is cut
+    off is balanced. The shuffle is seeded by the block's own content. `device` stands in where the study says "auto".
+    """
+    return [trial for _, block in blocks(study, device) for trial in block]
+
+
+def blocks(study: Study, device: str = "auto") -> list[tuple[int, list[Trial]]]:
+    """Return [(block number, its trials in order)]; see `trials`."""
+    names = list(study.grid)
+    seed_names = [name for name in names if name in SEEDS]
+    other_names = [name for name in names if name not in SEEDS]
+    conditions = [
+        dict(zip(other_names, point, strict=True)) for point in itertools.product(*(study.grid[n] for n in other_names))
+    ]
+    seeds = [
+        dict(zip(seed_names, point, strict=True)) for point in itertools.product(*(study.grid[n] for n in seed_names))
+    ]
+    result = []
+    for seed, replicate in itertools.product(seeds, range(study.replicates)):
+        block = []
+        for condition in conditions:
+            values = {**study.fixed, **condition, **seed, "replicate": replicate}
+            if values.get("device", "auto") == "auto":
+                values["device"] = device
+            block.append(Trial(**values))
+        block.sort(key=lambda trial: trial.trial_id)
+        random.Random("/".join(trial.trial_id for trial in block)).shuffle(block)
+        result.append((len(result), block))
+    return result
