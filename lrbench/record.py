@@ -7,6 +7,7 @@ History of the schema
   1  2026-11  the first
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -250,6 +251,17 @@ def check_row(row: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value, allowed) or (isinstance(value, bool) and column.type != "bool"):
             raise TypeError(f"{name} is {column.type}, found {type(value).__name__}: {value!r:.80}")
     return {name: row.get(name) for name in NAMES}
+
+
+def trial_columns(trial) -> dict:
+    """Return the columns that the description alone decides."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "trial_id": trial.trial_id,
+        "condition_id": trial.condition_id,
+        "trial": json.dumps(trial.content, sort_keys=True),
+        **trial.labels(),
+    }
 
 
 def column_table() -> str:

@@ -1,0 +1,66 @@
+"""How a trial gets a process of its own. No torch here.
+
+    process   a fresh process for each trial, forked from one that has torch and the staged data loaded (the default)
+    inline    this process, one after the other: for a debugger; flags and caches of one trial reach the next
+
+An executor starts jobs and tells what became of them; `lrbench.runner` decides which and when, and writes the rows.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lrbench.factors import Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One trial with the device that it has for itself (or shares, if packed) and the columns known beforehand."""
+
+    trial: Trial
+    cores: tuple[int, ...]  # to pin the process to; empty: leave it where it is
+    gpu: str | None  # what CUDA_VISIBLE_DEVICES takes
+    data_root: Path | None
+    columns: dict
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A job that was started; `row` is there once it is known, `exit` once its process has gone."""
+
+    job: Job
+    started: float
+    stage: str = "start"
+    share: float = 0.0
+    row: dict | None = None
+    exit: int | None = None  # like subprocess's returncode: negative for a signal
+    output: str = ""  # the end of what the process printed
+    private: object = field(default=None, repr=False)  # the executor's own
+
+
+class Executor(Protocol):
+    def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
+        """Return what is wrong with these trials that only torch or the user's code can tell."""
+
+    def start(self, job: Job) -> Running:
+        """Start a job."""
+
+    def wait(self, timeout_seconds: float) -> list[Running]:
+        """Wait for something to happen; return the jobs that have ended."""
+
+    def kill(self, running: Running) -> None:
+        """End a job's process now. `wait` reports it."""
+
+    def close(self) -> None:
+        """End every process that was started."""
+
+
+def open_executor(name: str, trials: list[Trial], data_root: Path | None) -> Executor:
+    """Return the executor called `name`, ready for these trials."""
+    if name == "inline":
+        from lrbench.executors.inline import InlineExecutor
+
+        return InlineExecutor()
+    from lrbench.executors.process import ProcessExecutor
+
+    return ProcessExecutor(trials, data_root)

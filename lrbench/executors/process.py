@@ -1,0 +1,157 @@
+"""A fresh process for each trial, forked from a parent (the zygote) that has torch and the staged data loaded.
+
+A shell loop pays torch's import for every trial; this pays it once. The zygote is a program of its own, not
+multiprocessing's forkserver: that one imports the caller's main module again in every child, which breaks scripts
+without a __main__ guard, and cannot be started anew for other data. This side talks to the zygote and to each child.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from lrbench.errors import InputError
+from lrbench.executors import Job, Running
+from lrbench.factors import Trial
+
+OUTPUT_CHARACTERS = 2_000
+
+
+class ProcessExecutor:
+    def __init__(self, trials: list[Trial], data_root: Path | None):
+        self._folder = tempfile.TemporaryDirectory(prefix="lrbench-")
+        ours, theirs = socket.socketpair()
+        self._log = Path(self._folder.name) / "zygote.log"
+        workloads = {json.dumps(trial.workload, sort_keys=True): trial.workload for trial in trials}
+        settings = {"workloads": list(workloads.values()), "data_root": str(data_root) if data_root else None}
+        with open(self._log, "wb") as log:
+            self._zygote = subprocess.Popen(
+                [sys.executable, "-m", "lrbench.executors.zygote", str(theirs.fileno()), json.dumps(settings)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the runner, which ends the trials in order
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            )
+        theirs.close()
+        self._socket = ours
+        self._control = Connection(os.dup(ours.fileno()))
+        self._running: dict[int, Running] = {}
+        self._next = 0
+
+    def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
+        receiver = self._send("check", {"trials": [t.content for t in trials], "data_root": data_root}, log=None)[1]
+        try:
+            while not receiver.poll(0.2):
+                if self._zygote.poll() is not None:
+                    raise self._zygote_died()
+            problems = receiver.recv()
+        except EOFError:
+            return ["the check of this study ended without an answer:\n" + self._tail(self._log)]
+        finally:
+            receiver.close()
+        while self._control.recv()[0] != "ended":
+            pass
+        return problems
+
+    def start(self, job: Job) -> Running:
+        log = Path(self._folder.name) / f"trial-{self._next}.log"
+        payload = {
+            "trial": job.trial.content,
+            "cores": job.cores,
+            "gpu": job.gpu,
+            "data_root": job.data_root,
+            "columns": job.columns,
+        }
+        number, receiver = self._send("run", payload, log)
+        running = Running(job=job, started=time.monotonic())
+        running.private = {"receiver": receiver, "log": log, "pid": None, "killed": False}
+        self._running[number] = running
+        return running
+
+    def wait(self, timeout_seconds: float) -> list[Running]:
+        receivers = {r.private["receiver"]: r for r in self._running.values() if r.private["receiver"] is not None}
+        for ready in wait([self._control, *receivers], timeout_seconds):
+            if ready is not self._control:
+                self._receive(receivers[ready])
+        ended = []
+        while self._control.poll():
+            try:
+                message, number, value = self._control.recv()
+            except EOFError:
+                raise self._zygote_died() from None
+            running = self._running.get(number)
+            if message == "started":
+                running.private["pid"] = value
+                if running.private["killed"]:
+                    self.kill(running)
+            elif message == "ended":
+                while running.private["receiver"] is not None:
+                    self._receive(running)
+                running.exit = value
+                running.output = self._tail(running.private["log"])
+                running.private["log"].unlink(missing_ok=True)
+                ended.append(self._running.pop(number))
+        return ended
+
+    def kill(self, running: Running) -> None:
+        running.private["killed"] = True
+        if running.private["pid"] is not None and running.exit is None:
+            os.kill(running.private["pid"], signal.SIGKILL)
+
+    def close(self) -> None:
+        self._control.close()
+        self._socket.close()  # the zygote sees the end of its socket, ends its children and goes
+        try:
+            self._zygote.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._zygote.kill()
+            self._zygote.wait()
+        for running in self._running.values():
+            if running.private["receiver"] is not None:
+                running.private["receiver"].close()
+        self._folder.cleanup()
+
+    def _send(self, message: str, payload: dict, log: Path | None) -> tuple[int, Connection]:
+        """Ask the zygote for a child; return its number and the end of the pipe on which it will answer."""
+        number, self._next = self._next, self._next + 1
+        read_end, write_end = os.pipe()
+        try:
+            self._control.send((message, number, payload, str(log) if log else None))
+            socket.send_fds(self._socket, [b"!"], [write_end])
+        except (BrokenPipeError, ConnectionResetError):
+            os.close(read_end)
+            raise self._zygote_died() from None
+        finally:
+            os.close(write_end)
+        return number, Connection(read_end, writable=False)
+
+    def _receive(self, running: Running) -> None:
+        receiver = running.private["receiver"]
+        try:
+            message, *values = receiver.recv()
+        except (EOFError, OSError):  # its end, whole or in the middle of a message
+            receiver.close()
+            running.private["receiver"] = None
+            return
+        if message == "stage":
+            running.stage, running.share = values
+        else:
+            running.row = values[0]
+
+    def _zygote_died(self) -> Exception:
+        self._zygote.wait()
+        return InputError(f"the process that loads torch for the trials ended:\n{self._tail(self._log)}")
+
+    @staticmethod
+    def _tail(path: Path) -> str:
+        if not path.exists():
+            return ""
+        return path.read_bytes()[-OUTPUT_CHARACTERS:].decode(errors="replace").strip()

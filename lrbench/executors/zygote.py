@@ -1,0 +1,164 @@
+"""The process that trials are forked from: `python -m lrbench.executors.zygote SOCKET SETTINGS`.
+
+It loads torch, torch._dynamo (the first optimizer imports it, 1.6 s), the trial room and the data, and then forks one
+child for each request. It never touches CUDA, not even to ask whether there is any, never runs an operation on several
+threads and never imports the user's code: a child could not use CUDA or OpenMP after that.
+"""
+
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from lrbench.workloads import WORKLOADS
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(descriptor: int, settings: dict) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control_socket = socket.socket(fileno=descriptor)
+    control = Connection(os.dup(descriptor))
+    _preload(settings)
+    wakeup, wakeup_write = os.pipe()
+    os.set_blocking(wakeup, False)
+    os.set_blocking(wakeup_write, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakeup_write)
+    children: dict[int, int] = {}
+    try:
+        while True:
+            ready, _, _ = select.select([control.fileno(), wakeup], [], [])
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+                _reap(children, control)
+            if control.fileno() in ready:
+                message, number, payload, log = control.recv()
+                _, (write_end, *_), _, _ = socket.recv_fds(control_socket, 1, 1)
+                pid = os.fork()
+                if pid == 0:
+                    signal.set_wakeup_fd(-1)
+                    control.close()
+                    control_socket.close()
+                    os.close(wakeup)
+                    os.close(wakeup_write)
+                    _child(message, payload, log, Connection(write_end, readable=False))
+                os.close(write_end)
+                children[pid] = number
+                control.send(("started", number, pid))
+    except (EOFError, ConnectionResetError, BrokenPipeError):  # the runner has gone, however it went
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _preload(settings: dict) -> None:
+    import torch
+    import torch._dynamo
+
+    from lrbench.calls import arguments_model, class_names
+    from lrbench.errors import InputError
+    from lrbench.trial import loop  # noqa: F401 (children have it loaded)
+    from lrbench.trial.data import stage
+    from lrbench.trial.workload import resolve
+
+    torch.set_num_threads(1)
+    for kind in ("scheduler", "optimizer"):
+        for name in class_names(kind):
+            arguments_model(kind, name)
+    data_root = Path(settings["data_root"]) if settings["data_root"] else None
+    for workload in settings["workloads"]:
+        table = _data_alone(workload)
+        if table is not None:
+            with contextlib.suppress(InputError):  # the check, in a child, meets it again and tells the user
+                stage(resolve(table), data_root)
+    gc.collect()
+    gc.freeze()
+
+
+def _data_alone(workload: str | dict) -> dict | None:
+    """Return a table with the workload's data and a model of ours; None where the data comes from the user's code."""
+    table = WORKLOADS.get(workload) if isinstance(workload, str) else workload
+    if table is None:
+        return None
+    table = {**WORKLOADS.get(table.get("base"), {}), **table}
+    data = table["data"]
+    if ":" in data and data.partition(":")[0] not in ("torchvision", "imagefolder"):
+        return None
+    shape = {key: table[key] for key in ("image_size", "train_limit") if key in table}
+    return {"model": "lrbench.trial.models:resnet9", "data": data, **shape}
+
+
+def _reap(children: dict[int, int], control: Connection) -> None:
+    while children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        control.send(("ended", children.pop(pid), os.waitstatus_to_exitcode(status)))
+
+
+def _child(message: str, payload: dict, log: str | None, answer: Connection) -> None:
+    """Do what was asked, answer, and leave without Python's long goodbye."""
+    zygote = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody is left behind if the zygote is killed
+    if os.getppid() != zygote:
+        os._exit(1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if log is not None:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+    faulthandler.enable()
+    code = 1
+    try:
+        _check(payload, answer) if message == "check" else _run(payload, answer)
+        code = 0
+    except BaseException:  # noqa: BLE001 (a forked child must never return into the zygote's loop)
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _check(payload: dict, answer: Connection) -> None:
+    from lrbench.factors import Trial
+    from lrbench.trial.check import problems
+
+    answer.send(problems([Trial(**content) for content in payload["trials"]], payload["data_root"]))
+
+
+def _run(payload: dict, answer: Connection) -> None:
+    from lrbench.factors import Trial
+    from lrbench.trial.flags import set_environment
+    from lrbench.trial.loop import run_here
+
+    set_environment()
+    if payload["cores"]:
+        os.sched_setaffinity(0, payload["cores"])
+    device = "cpu"
+    if payload["gpu"] is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = payload["gpu"]  # still read: nothing has touched CUDA in this process
+        device = "cuda:0"
+    row = run_here(
+        Trial(**payload["trial"]),
+        device=device,
+        data_root=payload["data_root"],
+        where=payload["columns"],
+        report=lambda stage, share: answer.send(("stage", stage, share)),
+    )
+    answer.send(("row", row))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), json.loads(sys.argv[2]))

@@ -1,0 +1,346 @@
+"""What is left to do → executor → rows. No torch here.
+
+`run_study` is the whole of it: plan the trials, skip those that have a row, give each of the others a process and
+cores or a GPU of its own, write each row the moment it is known. What this does *not* do: train (`lrbench.trial`),
+make processes (`lrbench.executors`) or say what rows mean (`analysis`).
+"""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrbench import nvml
+from lrbench.errors import InputError
+from lrbench.executors import Job, Running, open_executor
+from lrbench.factors import Trial
+from lrbench.place import common_columns, default_device, place
+from lrbench.progress import PlainReporter, Reporter
+from lrbench.record import SCHEMA_VERSION
+from lrbench.store import Writer, locked, read_study_record, scan, write_study_record
+from lrbench.study import Study, blocks
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a run left behind: how many trials the study has, how many have a row, and how those ended."""
+
+    folder: Path
+    num_trials: int
+    num_rows: int
+    statuses: dict[str, int]
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 all completed, 1 some trials failed or are still to run, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 0 if self.statuses.get("completed", 0) == self.num_rows else 1
+
+
+def run_study(
+    study: Study,
+    out: str | Path | None = None,
+    *,
+    device: str = "auto",
+    jobs: int | None = None,
+    time_limit_seconds: float | None = None,
+    retry: bool = False,
+    limit: int | None = None,
+    executor: str = "process",
+    mixed: bool = False,
+    data_root: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Summary:
+    """Run the study's trials that have no row yet in `out` (default: results/NAME) and return a Summary.
+
+    The same call again goes on where the last one stopped, however it stopped. `jobs` bounds how many trials run at
+    once (default: one for each GPU, or as many as there are cores for); `limit` how many are run by this call; `retry`
+    runs the failed ones again; `mixed` allows a folder that was begun on another machine or torch version. Raises
+    InputError for what is wrong with the request, before anything trains, and StoreError when the folder cannot be
+    written. Ctrl-C ends the trials in flight and returns.
+    """
+    out = Path(out if out is not None else Path("results") / study.name)
+    reporter = reporter or PlainReporter()
+    data_root = find_data_root(data_root)
+    if device == "auto":
+        device = default_device()
+    plan = [(block, trial) for block, trials in blocks(study, device) for trial in trials]
+    devices = _Devices([trial for _, trial in plan], jobs)
+    if executor == "inline" and time_limit_seconds is not None:
+        raise InputError("--time-limit needs --executor process: nothing can end a trial in the runner's own process")
+    with locked(out):
+        _agree_with_folder(out, study, len(plan), mixed)
+        seen = scan(out)
+        todo = _left_to_do(plan, seen, retry)[:limit]
+        planned = {trial.trial_id for _, trial in plan}
+        done = Counter(status for trial_id, (status, _) in seen.items() if trial_id in planned)
+        reporter.planned(study=study, folder=out, num_trials=len(plan), done=done, num_todo=len(todo), devices=devices)
+        interrupted = False
+        if todo:
+            with _terminate_as_interrupt():
+                try:
+                    _run(todo, out, executor, devices, time_limit_seconds, data_root, study, reporter)
+                except KeyboardInterrupt:
+                    interrupted = True
+        seen = scan(out)
+        statuses = Counter(status for trial_id, (status, _) in seen.items() if trial_id in planned)
+        writer = Writer(out)
+        if sum(statuses.values()) == len(plan):
+            writer.compact()
+        writer.close()
+    summary = Summary(
+        folder=out,
+        num_trials=len(plan),
+        num_rows=sum(statuses.values()),
+        statuses=dict(statuses),
+        interrupted=interrupted,
+    )
+    reporter.ended(summary)
+    return summary
+
+
+def run_trial(trial: Trial, *, device: str = "auto", data_root: str | Path | None = None) -> dict:
+    """Run one trial in a fresh process and return its row; nothing is written. See results/README.md for the columns.
+
+    Raises InputError where the trial's workload, data, optimizer or scheduler cannot be had.
+    """
+    if trial.device == "auto":
+        trial = Trial(**{**trial.content, "device": default_device() if device == "auto" else device})
+    devices = _Devices([trial], jobs=1)
+    root = find_data_root(data_root)
+    processes = open_executor("process", [trial], root)
+    try:
+        if problems := processes.check([trial], root):
+            raise InputError(*problems)
+        claim = devices.claim(trial)
+        columns = {**common_columns(os.getcwd()), "packed": False}
+        processes.start(Job(trial=trial, cores=claim.cores, gpu=claim.gpu, data_root=root, columns=columns))
+        while True:
+            for running in processes.wait(POLL_SECONDS):
+                return _row_of(running, None)
+    finally:
+        processes.close()
+
+
+def find_data_root(data_root: str | Path | None) -> Path | None:
+    """Return the folder of data sets: the argument, else LRBENCH_DATA, else None."""
+    value = data_root if data_root is not None else os.environ.get("LRBENCH_DATA")
+    return Path(value).resolve() if value else None
+
+
+# -------------------------------------------------------------------------------------------------- what is left to do
+
+
+def _left_to_do(plan: list[tuple[int, Trial]], seen: dict[str, tuple[str, int]], retry: bool) -> list:
+    """Return [(block, position, attempt, trial)] of the trials without a row, in planned order."""
+    todo = []
+    for position, (block, trial) in enumerate(plan):
+        status, attempt = seen.get(trial.trial_id, (None, -1))
+        if status is None or (retry and status != "completed"):
+            todo.append((block, position, attempt + 1, trial))
+    return todo
+
+
+def _agree_with_folder(folder: Path, study: Study, num_trials: int, mixed: bool) -> None:
+    """Write the folder's record, or see that what is there agrees: same study, and same place unless `mixed`."""
+    here = place()
+    places = [here]
+    if (folder / "study.json").exists():
+        record = read_study_record(folder)
+        if record["study"]["name"] != study.name:
+            raise InputError(
+                f"{folder} holds the study {record['study']['name']!r}, not {study.name!r}. "
+                f"Name another folder: --out results/{study.name}"
+            )
+        places = record["places"]
+        if here not in places:
+            known = places[-1]
+            differs = [f"{key} was {known.get(key)!r}, is {here[key]!r}" for key in here if here[key] != known.get(key)]
+            if not mixed:
+                raise InputError(
+                    f"{folder} was begun elsewhere: {'; '.join(differs)}. Its rows would not be comparable. "
+                    "Name another folder with --out, or type --mixed to put both into one"
+                )
+            places = [*places, here]
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "study": study.model_dump(mode="json"),
+        "places": places,
+        "num_trials": num_trials,
+    }
+    write_study_record(folder, record)
+
+
+# ------------------------------------------------------------------------------------------------------------- devices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What one running trial holds: cores of its own, or a GPU."""
+
+    cores: tuple[int, ...] = ()
+    gpu: str | None = None
+
+
+class _Devices:
+    """The cores and GPUs of this machine, and which of them are free.
+
+    A trial is timed alone: on a CPU it is pinned to as many cores as it has threads, on a GPU it has the GPU. More jobs
+    than that can be had only by asking (--jobs), and then every row is marked `packed`.
+    """
+
+    def __init__(self, trials: list[Trial], jobs: int | None):
+        if jobs is not None and jobs < 1:
+            raise InputError(f"--jobs found {jobs}; allowed: a whole number from 1 on")
+        self._cores = sorted(os.sched_getaffinity(0))
+        self._gpus = [gpu["id"] for gpu in nvml.visible_gpus()]
+        for trial in trials:
+            if trial.device.startswith("cuda"):
+                self._find_gpus(trial.device)
+        threads = max((trial.num_threads for trial in trials), default=1)
+        if threads > len(self._cores):
+            raise InputError(
+                f"num_threads = {threads} is more than the {len(self._cores)} cores that this process may use"
+            )
+        on_gpu = all(trial.device.startswith("cuda") for trial in trials)
+        self.capacity = max(1, len(self._gpus) if on_gpu and trials else len(self._cores) // threads)
+        self.jobs = jobs or self.capacity
+        self.packed = self.jobs > self.capacity
+        self._claims: list[Claim] = []
+
+    def _find_gpus(self, device: str) -> list[str]:
+        if not self._gpus:
+            raise InputError(f"device = {device!r}: this machine has no NVIDIA GPU that can be used. Type --device cpu")
+        if device == "cuda":
+            return self._gpus
+        index = int(device.split(":")[1])
+        if index >= len(self._gpus):
+            known = ", ".join(f"cuda:{i}" for i in range(len(self._gpus)))
+            raise InputError(f"device = {device!r} is not here; allowed: cuda, {known}")
+        return [self._gpus[index]]
+
+    def claim(self, trial: Trial) -> Claim | None:
+        """Return what the trial may use now, or None while it has to wait."""
+        if len(self._claims) >= self.jobs:
+            return None
+        if trial.device.startswith("cuda"):
+            load = Counter(claim.gpu for claim in self._claims)
+            gpu = min(self._find_gpus(trial.device), key=lambda gpu: load[gpu])
+            if load[gpu] and not self.packed:
+                return None
+            claim = Claim(gpu=gpu)
+        else:
+            load = Counter(core for claim in self._claims for core in claim.cores)
+            cores = sorted(self._cores, key=lambda core: (load[core], core))[: trial.num_threads]
+            if any(load[core] for core in cores) and not self.packed:
+                return None
+            claim = Claim(cores=tuple(sorted(cores)))
+        self._claims.append(claim)
+        return claim
+
+    def release(self, claim: Claim) -> None:
+        self._claims.remove(claim)
+
+
+# ----------------------------------------------------------------------------------------------------------- the loop
+
+
+def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study, reporter) -> None:
+    reporter.preparing(executor_name)
+    trials = [trial for *_, trial in todo]
+    where = {**common_columns(os.getcwd()), "study": study.name, "packed": devices.packed}
+    executor = open_executor(executor_name, trials, data_root)
+    try:
+        if problems := executor.check(trials, data_root):
+            raise InputError(*problems)
+        writer = Writer(out)
+        queue = deque(todo)
+        running: dict[int, tuple[Running, Claim]] = {}
+        reporter.running()
+        while queue or running:
+            while queue and (claim := devices.claim(queue[0][3])):
+                block, position, attempt, trial = queue.popleft()
+                columns = {**where, "block": block, "position": position, "attempt": attempt}
+                job = Job(trial=trial, cores=claim.cores, gpu=claim.gpu, data_root=data_root, columns=columns)
+                started = executor.start(job)
+                running[id(started)] = (started, claim)
+                reporter.started(started)
+            for ended in executor.wait(_patience(running, time_limit_seconds)):
+                _, claim = running.pop(id(ended))
+                devices.release(claim)
+                row = _row_of(ended, time_limit_seconds)
+                writer.commit(row)
+                reporter.finished(row)
+            for late, _ in running.values():
+                if time_limit_seconds is not None and time.monotonic() - late.started > time_limit_seconds:
+                    executor.kill(late)
+            reporter.tick([r for r, _ in running.values()])
+    finally:
+        executor.close()
+
+
+def _patience(running: dict, time_limit_seconds: float | None) -> float:
+    if time_limit_seconds is None or not running:
+        return POLL_SECONDS
+    first = min(r.started for r, _ in running.values()) + time_limit_seconds - time.monotonic()
+    return min(POLL_SECONDS, max(0.01, first))
+
+
+def _row_of(ended: Running, time_limit_seconds: float | None) -> dict:
+    """Return the row of an ended job; where its process left none, one that says how it ended."""
+    if ended.row is not None:
+        if ended.row["status"] != "completed" and ended.output:
+            ended.row["error"] = f"{ended.row.get('error') or ''}\n--- printed by the trial ---\n{ended.output}"
+        return ended.row
+    from lrbench.record import trial_columns
+
+    seconds = time.monotonic() - ended.started
+    if time_limit_seconds is not None and seconds > time_limit_seconds:
+        status, error = "timed_out", f"still in {ended.stage!r} after the time limit of {time_limit_seconds:g} s"
+    else:
+        status = "crashed"
+        how = f"was ended by {_signal_name(-ended.exit)}" if ended.exit < 0 else f"left with exit code {ended.exit}"
+        error = f"the process {how} in {ended.stage!r}"
+    if ended.output:
+        error += f"\n--- printed by the trial ---\n{ended.output}"
+    return {
+        **trial_columns(ended.job.trial),
+        **ended.job.columns,
+        "status": status,
+        "error": error,
+        "stage": ended.stage,
+        "total_seconds": seconds,
+    }
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"{signal.Signals(number).name} (signal {number})"
+    except ValueError:
+        return f"signal {number}"
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does. Only the main thread may set handlers; elsewhere SIGTERM stays as it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

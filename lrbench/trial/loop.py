@@ -1,0 +1,313 @@
+"""One trial in this process: flags, data, build, train, evaluate, row. Reads top to bottom.
+
+What is timed is the training loop alone. Nothing in it waits for a GPU: losses stay on the device until the epoch's
+end, batches are cut from resident tensors by a seeded permutation, and the applied rates are Python floats already.
+What this does *not* do: give the trial a process of its own (`lrbench.executors`), or write the row down.
+"""
+
+import json
+import math
+import os
+import resource
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from lrbench import nvml, place
+from lrbench.factors import Trial
+from lrbench.record import trial_columns
+from lrbench.seeds import derive_seed
+from lrbench.trial.clock import StepClock
+from lrbench.trial.data import augmentation, batch, normalise, stage
+from lrbench.trial.digest import digest, digest_model
+from lrbench.trial.fingerprint import kernel_fingerprint
+from lrbench.trial.flags import flags_hold, read_flags, set_flags
+from lrbench.trial.models import logits_of
+from lrbench.trial.optim import build_optimizer, build_scheduler, warmup_factor, warmup_length
+from lrbench.trial.workload import resolve
+
+NUM_PROBE_IMAGES = 32
+EVALUATION_BATCH = 1_000
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def run_here(
+    trial: Trial,
+    *,
+    device: str,
+    data_root: Path | None,
+    where: dict,
+    report: Callable[[str, float], None] = lambda stage, share: None,
+) -> dict:
+    """Run the trial in this process and return its row; a failure is a row with its status.
+
+    `device` is torch's name of the device in this process ("cpu", "cuda:0"); `where` are the columns that all trials
+    of a run share; `report(stage, share of the epochs done)` is called off the clock.
+    """
+    began = perf_counter()
+    row = {
+        **trial_columns(trial),
+        **where,
+        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "load_average": os.getloadavg()[0],
+        "environment": json.dumps(place.environment(), sort_keys=True),
+        "cores": format_cores(os.sched_getaffinity(0)),
+        "cudnn_flags_inert": torch.device(device).type != "cuda",
+    }
+
+    def reached(stage: str, share: float = 0.0) -> None:
+        row["stage"] = stage
+        report(stage, share)
+
+    try:
+        row["status"] = "completed" if _train(trial, torch.device(device), data_root, row, reached) else "diverged"
+    except Exception as error:  # noqa: BLE001 (user code runs here; whatever it raises is this trial's row)
+        row["status"] = "out_of_memory" if _is_out_of_memory(error) else "crashed"
+        row["error"] = "".join(traceback.format_exception(error))[-4000:]
+    row["total_seconds"] = perf_counter() - began
+    row["private_memory_mib"] = private_memory_mib()
+    return row
+
+
+def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict, reached: Callable) -> bool:
+    """Fill `row` with what is seen; return False where the loss stopped being finite."""
+    reached("flags")
+    set_flags(trial)
+    held = flags_hold(trial, read_flags())
+    gpu = None
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        properties = torch.cuda.get_device_properties(device)
+        gpu = nvml.Gpu(str(properties.uuid))
+        row |= {"gpu_name": properties.name, "gpu_uuid": str(properties.uuid)}
+        row |= {"cudnn_version": str(torch.backends.cudnn.version()), "gpu_sm_clock_start_mhz": gpu.sm_clock_mhz()}
+
+    reached("data")
+    workload = resolve(trial.workload)
+    staged = stage(workload, data_root)
+    row["data_sha256"] = staged.sha256
+    images, labels = staged.train_images.to(device), staged.train_labels.to(device)
+    mean, std = staged.mean.to(device), staged.std.to(device)
+    memory_format = torch.channels_last if trial.channels_last else torch.contiguous_format
+    steps_per_epoch = len(images) // trial.batch_size
+    if steps_per_epoch == 0:
+        raise ValueError(f"batch_size {trial.batch_size} is more than the {len(images)} training images")
+    num_steps = trial.epochs * steps_per_epoch
+    row["steps_per_epoch"] = steps_per_epoch
+
+    reached("build")
+    began = perf_counter()
+    torch.manual_seed(derive_seed("init", trial.seed_init))  # drawn on the CPU: the same weights on every machine
+    model = workload.model(num_classes=staged.num_classes, **workload.model_args)
+    model = model.to(device, memory_format=memory_format)
+    row["num_parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    parameters = model.parameters() if workload.groups == "single" else workload.groups(model)
+    optimizer = build_optimizer(trial.optimizer, parameters, trial.base_lr)
+    per_step = trial.scheduler["interval"] == "step"
+    scheduler = build_scheduler(trial.scheduler, optimizer, num_steps if per_step else trial.epochs)
+    monitor = trial.scheduler.get("monitor")
+    num_warmup_steps = warmup_length(trial.warmup, num_steps)
+    scaler = torch.amp.GradScaler(device.type, enabled=trial.precision == "fp16")
+    forward = model if trial.compile == "off" else torch.compile(model, mode=trial.compile)
+    row["build_seconds"] = perf_counter() - began
+
+    applied_lr: list[list[float]] = [[] for _ in optimizer.param_groups]
+
+    def record_lr(optimizer, *_):
+        for rates, group in zip(applied_lr, optimizer.param_groups, strict=True):
+            rates.append(float(group["lr"]))
+
+    optimizer.register_step_pre_hook(record_lr)  # torch calls it inside each step that is not skipped
+    autocast = torch.autocast(device.type, AUTOCAST.get(trial.precision), enabled=trial.precision != "fp32")
+    losses = torch.empty(num_steps, device=device)
+    curves: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_accuracy": []}
+    clock = StepClock(device, num_steps, gpu)
+    evaluate_seconds = 0.0
+    finite = True
+    torch.manual_seed(derive_seed("dropout", trial.seed_dropout))
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    peak_mib = 0.0
+
+    reached("train")
+    for epoch in range(trial.epochs):
+        model.train()
+        clock.start()
+        order = torch.randperm(len(images), generator=_generator("order", trial.seed_order, epoch)).to(device)
+        offsets, flips = augmentation(
+            _generator("augmentation", trial.seed_augmentation, epoch),
+            len(images),
+            workload.crop_padding,
+            workload.flip,
+        )
+        offsets, flips = offsets.to(device), flips.to(device)
+        for step in range(steps_per_epoch):
+            part = slice(step * trial.batch_size, (step + 1) * trial.batch_size)
+            index = order[part]
+            x = batch(
+                images,
+                index,
+                offsets[part],
+                flips[part],
+                mean,
+                std,
+                workload.crop_padding,
+                workload.flip,
+                memory_format,
+            )
+            y = labels[index]
+
+            def forward_backward(x=x, y=y):
+                optimizer.zero_grad(set_to_none=True)
+                with autocast:
+                    loss = workload.loss(logits_of(forward(x)), y)
+                scaler.scale(loss).backward()
+                if trial.clip_grad_norm != "off" or trial.clip_grad_value != "off":
+                    scaler.unscale_(optimizer)
+                    if trial.clip_grad_norm != "off":
+                        torch.nn.utils.clip_grad_norm_(model.parameters(), trial.clip_grad_norm)
+                    if trial.clip_grad_value != "off":
+                        torch.nn.utils.clip_grad_value_(model.parameters(), trial.clip_grad_value)
+                return loss.detach()
+
+            # The warm-up multiplies the scheduled rate for this step only, so that the scheduler, recursive ones and
+            # ReduceLROnPlateau among them, goes on from its own rate.
+            scheduled = [group["lr"] for group in optimizer.param_groups]
+            if clock.num_steps < num_warmup_steps:
+                factor = warmup_factor(trial.warmup, num_warmup_steps, clock.num_steps)
+                for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
+                    group["lr"] = rate * factor
+            num_before = len(applied_lr[0])
+            if trial.optimizer["name"] == "LBFGS":  # evaluates the loss itself, several times in a step
+                losses[clock.num_steps] = optimizer.step(forward_backward)
+            else:
+                losses[clock.num_steps] = forward_backward()
+                scaler.step(optimizer)
+                scaler.update()
+            for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
+                group["lr"] = rate
+            if per_step and len(applied_lr[0]) > num_before:  # a step that the GradScaler skipped does not count
+                scheduler.step(*([losses[clock.num_steps].item()] if monitor else []))
+            clock.step()
+        clock.stop()
+
+        # Off the clock: the epoch's losses, validation, and the scheduler, which may want to see them.
+        epoch_losses = losses[epoch * steps_per_epoch : (epoch + 1) * steps_per_epoch]
+        curves["train_loss"].append(epoch_losses.double().mean().item())
+        if device.type == "cuda":
+            peak_mib = max(peak_mib, torch.cuda.max_memory_allocated(device) / 2**20)
+        began = perf_counter()
+        logits = _logits(model, staged.val_images, mean, std, device, memory_format, autocast)
+        loss, accuracy = _quality(logits, staged.val_labels, workload.loss)
+        evaluate_seconds += perf_counter() - began
+        curves["val_loss"].append(loss)
+        curves["val_accuracy"].append(accuracy)
+        finite = math.isfinite(curves["train_loss"][-1]) and math.isfinite(loss)
+        if not finite:
+            break
+        if not per_step:
+            scheduler.step(*([curves[monitor][-1]] if monitor else []))
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        reached("train", (epoch + 1) / trial.epochs)
+
+    if device.type != "cuda":
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    effective = read_flags()
+    weights_device = next((str(parameter.device) for parameter in model.parameters()), str(device))
+    row |= {
+        **effective,
+        "effective_device": weights_device,
+        "flags_held": held and flags_hold(trial, effective) and torch.device(weights_device).type == device.type,
+        **clock.columns(trial.batch_size),
+        **(gpu.state() if gpu else {}),
+        "num_optimizer_steps": len(applied_lr[0]),
+        "peak_memory_mib": peak_mib,
+        "train_loss_curve": curves["train_loss"],
+        "val_loss_curve": curves["val_loss"],
+        "val_accuracy_curve": curves["val_accuracy"],
+        "train_loss_steps": losses[: clock.num_steps].tolist(),
+        "applied_lr": applied_lr,
+        "applied_lr_sha256": sha256(json.dumps(applied_lr).encode()).hexdigest(),
+        "final_train_loss": curves["train_loss"][-1],
+        "final_val_loss": curves["val_loss"][-1],
+        "final_val_accuracy": curves["val_accuracy"][-1],
+        "weights_sha256": digest_model(model),
+        "evaluate_seconds": evaluate_seconds,
+    }
+    if not finite:
+        row["error"] = f"the loss was no longer finite in epoch {epoch + 1} of {trial.epochs}"
+        return False
+
+    reached("evaluate", 1.0)
+    began = perf_counter()
+    logits = _logits(model, staged.test_images, mean, std, device, memory_format, autocast)
+    loss, accuracy = _quality(logits, staged.test_labels, workload.loss)
+    predictions = logits.argmax(dim=1).to(torch.int32)
+    probe = logits[:NUM_PROBE_IMAGES]
+    row |= {
+        "final_loss": loss,
+        "final_accuracy": accuracy,
+        "predictions": predictions.tolist(),
+        "predictions_sha256": digest([("predictions", predictions)]),
+        "probe_logits": probe.flatten().tolist(),
+        "logits_sha256": digest([("logits", probe)]),
+        "evaluate_seconds": evaluate_seconds + perf_counter() - began,
+    }
+    if device.type == "cuda":  # one more step, after all that is kept: the plans of this process are still in its cache
+        model.train()
+        row |= kernel_fingerprint(forward_backward)
+    reached("done", 1.0)
+    return True
+
+
+def _generator(stream: str, seed: int, epoch: int) -> torch.Generator:
+    """A generator for one epoch's draw from one stream: no state to carry from epoch to epoch, or to save."""
+    return torch.Generator().manual_seed(derive_seed(stream, seed, epoch))
+
+
+@torch.no_grad()
+def _logits(model, images, mean, std, device, memory_format, autocast) -> torch.Tensor:
+    """Return float32 logits (n, classes) on the CPU. Draws no random number."""
+    model.eval()
+    parts = []
+    for start in range(0, len(images), EVALUATION_BATCH):
+        x = normalise(images[start : start + EVALUATION_BATCH].to(device), mean, std, memory_format)
+        with autocast:
+            parts.append(logits_of(model(x)).float().cpu())
+    return torch.cat(parts)
+
+
+def _quality(logits: torch.Tensor, labels: torch.Tensor, loss: Callable) -> tuple[float, float]:
+    return float(loss(logits, labels)), float((logits.argmax(dim=1) == labels).double().mean())
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA has an exception of its own; the CPU's allocator raises a RuntimeError, told by its words."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def private_memory_mib() -> float:
+    """Return the memory of this process that no other shares: not the pages it has from the forkserver."""
+    with open("/proc/self/smaps_rollup") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Private_")) / 1024
+
+
+def format_cores(cores: set[int]) -> str:
+    """Return core numbers as ranges.
+
+    >>> format_cores({0, 1, 2, 5})
+    '0-2,5'
+    """
+    ranges: list[list[int]] = []
+    for core in sorted(cores):
+        if ranges and core == ranges[-1][1] + 1:
+            ranges[-1][1] = core
+        else:
+            ranges.append([core, core])
+    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ranges)
