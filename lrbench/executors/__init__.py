@@ -38,6 +38,9 @@ class Running:
     private: object = field(default=None, repr=False)  # the executor's own
 
 
+EXECUTORS = ("process", "inline")
+
+
 class Executor(Protocol):
     def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
         """Return what is wrong with these trials that only torch or the user's code can tell."""

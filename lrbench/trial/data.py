@@ -152,8 +152,8 @@ def _split(arrays: Arrays, train_limit: int, label: str) -> Staged:
         "train_labels": arrays.train_labels[train],
         "val_images": arrays.train_images[val],
         "val_labels": arrays.train_labels[val],
-        "test_images": np.require(arrays.test_images, requirements=("C", "W")),  # a tensor must be writable
-        "test_labels": np.require(arrays.test_labels, requirements=("C", "W")),
+        "test_images": arrays.test_images.copy("C"),  # copied like the rest, so that no view keeps all pixels alive
+        "test_labels": arrays.test_labels.copy(),
     }
     mean, std = _moments(parts["train_images"])
     return Staged(
@@ -227,16 +227,17 @@ def batch(
     """
     if not crop_padding and not len(flips):
         return normalise(images.index_select(0, index), mean, std, memory_format)
-    height, width = images.shape[2:]
+    num_channels, height, width = images.shape[1:]
     offsets = offsets.index_select(0, index) - crop_padding
     rows = _reflected(offsets[:, :1] + torch.arange(height, device=images.device), height)
     columns = torch.arange(width, device=images.device).expand(len(index), width)
     if len(flips):  # a flipped image reads its columns backwards
         columns = torch.where(flips.index_select(0, index)[:, None], width - 1 - columns, columns)
     columns = _reflected(offsets[:, 1:] + columns, width)
-    # index tensors on both sides of a slice put the channels last: (b, height, width, channels)
-    crops = images[index[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return normalise(crops.permute(0, 3, 1, 2), mean, std, memory_format)
+    # one gather over the pixels of a channel; indexing rows and columns apart took four times as long (CPU, 2026-11)
+    pixel = (rows[:, :, None] * width + columns[:, None, :]).view(-1, 1, height * width)
+    crops = images.index_select(0, index).flatten(2).gather(2, pixel.expand(-1, num_channels, -1))
+    return normalise(crops.view(-1, num_channels, height, width), mean, std, memory_format)
 
 
 def _reflected(position: Tensor, length: int) -> Tensor:

@@ -1,0 +1,281 @@
+"""The command line. `--help` answers before torch, pandas or scipy are loaded: every command imports what it needs.
+
+Exit codes: 0 all is well, 1 some trials failed or the folder could not be written, 2 bad input, 130 interrupted.
+"""
+
+import signal
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrbench.errors import InputError, StoreError
+
+app = typer.Typer(
+    name="lrbench",
+    help="Which learning-rate schedule, what do the cuDNN flags cost and buy, and is my training reproducible?",
+    epilog="Start with: lrbench run quickstart && lrbench report results/quickstart",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(
+    help="See which data sets are here, and fetch one: nothing else ever downloads.", no_args_is_help=True
+)
+app.add_typer(data_app, name="data")
+
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", envvar="LRBENCH_DATA", help="Folder of the data sets.", show_default=False),
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A study's results folder, e.g. results/quickstart.")]
+
+
+@app.callback()
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        import lrbench
+
+        typer.echo(f"lrbench {lrbench.__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example: lrbench run quickstart --set epochs=2 --set seed=0-4 --out results/short")
+def run(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study file, or a built-in study such as quickstart.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder [default: results/NAME].", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the study says auto: auto, cpu, cuda or cuda:N.")] = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Trials at once [default: one for each GPU, or as cores allow].", show_default=False),
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="End a trial after this many seconds.", show_default=False)
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run failed trials again.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Run at most this many trials now.", show_default=False)] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FACTOR=LEVEL", help="Fix a factor at another level, or vary it (a list, 0-4)."),
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(help="process: a fresh process for each trial; inline: this one, for a debugger.")
+    ] = "process",
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Go on in a folder that another machine or torch began.")
+    ] = False,
+    data_root: DataRoot = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Run the trials of a study that have no row yet. The same command again goes on where it stopped."""
+    from lrbench.executors import EXECUTORS
+    from lrbench.progress import LiveReporter, PlainReporter, SilentReporter
+    from lrbench.runner import run_study
+    from lrbench.study import read_study
+
+    _one_of("--executor", executor, EXECUTORS)
+    _device(device)
+    _at_least("--jobs", jobs, 1)
+    _at_least("--limit", limit, 0)
+    if time_limit is not None and not time_limit > 0:
+        raise InputError(f"--time-limit found {time_limit:g}; allowed: more than 0 seconds")
+    chosen = read_study(study)
+    if set_:
+        chosen = chosen.with_levels(**_levels(set_))
+    reporter = SilentReporter() if quiet else LiveReporter() if sys.stderr.isatty() else PlainReporter()
+    try:
+        summary = run_study(
+            chosen,
+            out,
+            device=device,
+            jobs=jobs,
+            time_limit_seconds=time_limit,
+            retry=retry,
+            limit=limit,
+            executor=executor,
+            mixed=mixed,
+            data_root=data_root,
+            reporter=reporter,
+        )
+    finally:
+        reporter.stop()
+    if not quiet and not summary.interrupted:
+        typer.echo(f"next: lrbench show {summary.folder}   or   lrbench report {summary.folder}")
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command(epilog="Example: lrbench report results/quickstart")
+def report(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option(help="Where to write [default: DIR/report].", show_default=False)] = None,
+) -> None:
+    """Write the report of a study: HTML, Markdown, an executed notebook and the figures."""
+    from lrbench.store import require_study
+
+    require_study(folder)
+    from analysis.report import write_report
+
+    paths = write_report(folder, out, progress=lambda text: typer.echo(text, err=True))
+    typer.echo(f"report: {paths.html}")
+
+
+@app.command(epilog="Example: lrbench show results/quickstart")
+def show(folder: Folder) -> None:
+    """Print the main table of a study, and its failures."""
+    from lrbench.store import load, require_study
+
+    require_study(folder)
+    from analysis.show import print_study
+
+    print_study(load(folder, columns=None), folder)
+
+
+@app.command(epilog="Example: lrbench compact results/quickstart")
+def compact(folder: Folder) -> None:
+    """Merge a study's rows into one parquet file."""
+    from lrbench.store import compact as compact_folder
+
+    compact_folder(folder)
+    files = sorted(path.name for path in (folder / "trials").glob("part-*.parquet"))
+    typer.echo(f"{folder}/trials/{files[0]}" if files else f"{folder} has no rows yet")
+
+
+@app.command(epilog='Example: lrbench preview "StepLR(step_size=30, gamma=0.1)" --lr 0.05 --epochs 100')
+def preview(
+    schedules: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCHEDULE…", help='A study, or schedulers as torch writes them: "StepLR(step_size=30)".'
+        ),
+    ],
+    lr: Annotated[
+        float | None, typer.Option(help="Base learning rate [default: 0.1, or the study's].", show_default=False)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs [default: 100, or the study's].", show_default=False)
+    ] = None,
+    steps_per_epoch: Annotated[
+        int, typer.Option(help="Optimizer steps in an epoch, for schedules stepped per step.")
+    ] = 100,
+    interval: Annotated[str, typer.Option(help="Step typed schedulers once per epoch or per step.")] = "epoch",
+    warmup: Annotated[
+        str | None, typer.Option(help="Warm-up, e.g. '{kind=\"linear\", fraction=0.1}'.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figure there: .png or .svg.", show_default=False)] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the rates as JSON, one value an epoch.")] = False,
+) -> None:
+    """Draw learning-rate schedules without training."""
+    from lrbench.preview import preview_command
+
+    _one_of("--interval", interval, ("epoch", "step"))
+    _at_least("--epochs", epochs, 1)
+    _at_least("--steps-per-epoch", steps_per_epoch, 1)
+    preview_command(
+        schedules,
+        lr=lr,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        interval=interval,
+        warmup=_level(warmup) if warmup is not None else "off",
+        out=out,
+        as_json=json_,
+    )
+
+
+@data_app.command("list", epilog="Example: lrbench data list --data-root ~/data")
+def data_list(data_root: DataRoot = None) -> None:
+    """List the data sets that can be named, and whether they are here."""
+    from lrbench.data_fetch import available
+
+    for name, where, present in available(data_root):
+        typer.echo(f"{'here   ' if present else 'absent '} {name:28} {where}")
+
+
+@data_app.command("fetch", epilog="Example: lrbench data fetch CIFAR10 --data-root ~/data")
+def data_fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set of torchvision, e.g. CIFAR10.")],
+    data_root: DataRoot = None,
+) -> None:
+    """Download a data set of torchvision into the data root."""
+    from lrbench.data_fetch import fetch
+
+    typer.echo(f"{name} is in {fetch(name, data_root)}")
+
+
+def _levels(settings: list[str]) -> dict:
+    """Read `factor=level` as in a study file: a TOML value, a range such as 0-9, or a text."""
+    levels = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--set found {setting!r}; write factor=level, e.g. --set epochs=2")
+        if name.strip() in levels:
+            raise InputError(
+                f"--set {name.strip()} is given twice; to vary a factor give a list: --set {name.strip()}=[…]"
+            )
+        levels[name.strip()] = _level(text.strip())
+    return levels
+
+
+def _level(text: str):
+    try:
+        return tomllib.loads(f"level = {text}")["level"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _one_of(option: str, value: str, allowed) -> None:
+    from lrbench.errors import did_you_mean
+
+    if value not in allowed:
+        raise InputError(f"{option} found {value!r}; allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}")
+
+
+def _at_least(option: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise InputError(f"{option} found {value}; allowed: a whole number from {least} on")
+
+
+def _device(value: str) -> None:
+    from lrbench.factors import Problems, check_level
+
+    try:
+        check_level("device", value)
+    except Problems as error:
+        raise InputError(*(f"--device {message}" for _, message in error.found)) from None
+
+
+def main() -> None:
+    """Run the command line; say what is wrong in one place, and leave with the code that fits."""
+    interrupts = []
+
+    def interrupt(number, frame):
+        interrupts.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        app()
+    except SystemExit as done:  # typer turns Ctrl-C into exit code 1
+        sys.exit(130 if interrupts else done.code)
+    except InputError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
