@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 OUT ?= results/quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench nightly lock clean
+.PHONY: help setup run check test bench lock clean
 
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,21 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --offline --editable .
 	@$(BIN)/python -m compileall -q lrbench analysis
 	@touch $@
+
+run: setup      ## the quickstart study and its report; the same command again goes on where it stopped
+	$(BIN)/lrbench run quickstart --out $(OUT)
+	$(BIN)/lrbench report $(OUT)
+
+check: setup    ## style and workflow checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: check     ## every check and test, the fast ones first
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m slow
+
+bench: setup    ## the benchmarks: trials, scheduler steps, digests, commits, the runner against its peers
+	$(BIN)/python -m pytest benchmarks --benchmark-only
 
 lock:           ## resolve requirements.lock anew from pyproject.toml (hashes, no registry host)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }

@@ -132,12 +132,12 @@ def report(
 @app.command(epilog="Example: lrbench show results/quickstart")
 def show(folder: Folder) -> None:
     """Print the main table of a study, and its failures."""
-    from lrbench.store import load, require_study
+    from lrbench.store import load, read_study_record
 
-    require_study(folder)
+    record = read_study_record(folder)
     from analysis.show import print_study
 
-    print_study(load(folder, columns=None), folder)
+    print_study(load(folder), record, folder)
 
 
 @app.command(epilog="Example: lrbench compact results/quickstart")

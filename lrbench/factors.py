@@ -71,7 +71,7 @@ def _call(value: Any, kind: Literal["scheduler", "optimizer"], place: tuple = ()
         found += _explain(error, model, place, f"{name}'s arguments")
     if found:
         raise Problems(found)
-    return {"name": name, **extra, **table}
+    return {"name": name, **table, **extra}
 
 
 def _scheduler_extras(name: str, table: dict, place: tuple, nested: bool) -> tuple[dict, list]:
@@ -171,14 +171,14 @@ class Warmup(BaseModel):
     kind: Literal["linear", "constant"]
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
-    factor: Annotated[float, Field(ge=0, le=1)] = 0.1
+    factor: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _one_length(self):
         if (self.fraction is None) == (self.steps is None):
             raise ValueError("give its length once: fraction = 0.1, or steps = 100")
-        if self.kind == "linear" and "factor" in self.model_fields_set:
-            raise ValueError('factor belongs to kind = "constant"')
+        if (self.kind == "constant") != (self.factor is not None):
+            raise ValueError('kind = "constant" needs its factor = 0.1, and kind = "linear" has none')
         return self
 
 

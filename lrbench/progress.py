@@ -94,9 +94,8 @@ def plan_lines(
     study: Study, folder: Path, num_trials: int, done: Mapping[str, int], num_todo: int, devices
 ) -> list[str]:
     """Return what a user wants to know before a run: the question, how much there is to do, and where."""
-    varied = " × ".join(
-        [f"{len(levels)} {name}" for name, levels in study.grid.items()] + [f"{study.replicates} replicates"]
-    )
+    levels = [(name, len(levels)) for name, levels in study.grid.items()] + [("replicate", study.replicates)]
+    varied = " × ".join(f"{count} {name}" for name, count in levels)
     lines = [study.question, f"{num_trials} trials ({varied}) → {folder}"]
     num_done = sum(done.values())
     if num_done:
@@ -196,7 +195,7 @@ class LiveReporter(PlainReporter):
         line = result_line(row)
         self._last = [*self._last, line][-self.LAST :]
         if row["status"] != "completed":
-            self._say(line)
+            self._console.print(line, style="red", highlight=False, markup=False, no_wrap=True, overflow="ellipsis")
 
     def ended(self, summary) -> None:
         self.stop()
@@ -229,7 +228,8 @@ class LiveReporter(PlainReporter):
                 "cyan",
             ),
         )
-        bar = ProgressBar(total=max(1, tally.num_todo), completed=tally.num_finished, width=None)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(ProgressBar(total=max(1, tally.num_todo), completed=tally.num_finished, width=30), counts)
         rows = Table.grid(padding=(0, 2))
         for running in self._active:
             trial = running.job.trial
@@ -237,4 +237,4 @@ class LiveReporter(PlainReporter):
             what = f"{trial.scheduler['name']}, seed {trial.seed}, replicate {trial.replicate}"
             rows.add_row("▸", what, running.stage, f"{running.share:4.0%}", duration(seconds))
         last = [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in self._last]
-        return Group(bar, counts, rows, *last)
+        return Group(head, rows, *last)

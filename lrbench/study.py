@@ -30,7 +30,7 @@ class Study(BaseModel):
     grid: dict[str, list]
 
     def with_levels(self, **levels: Any) -> "Study":
-        """Return the study with factors fixed at other levels (a list varies the factor), validated again."""
+        """Return the study with other levels, validated again: one level fixes a factor, a list or range varies it."""
         document = {
             "question": self.question,
             "replicates": self.replicates,
@@ -41,7 +41,7 @@ class Study(BaseModel):
             if name == "replicates":
                 document["replicates"] = level
             else:
-                document["grid" if isinstance(level, list) else "fixed"][name] = level
+                document["grid" if _levels(level) is not None else "fixed"][name] = level
         return parse_study(document, self.name, source="--set")
 
 
@@ -112,7 +112,7 @@ def parse_study(document: dict, name: str, source: str) -> Study:
             continue
         if table == "grid" and key in tables["fixed"]:
             problem(place, "is under [fixed] too; keep one of the two")
-        levels = [value] if table == "fixed" else _levels(key, value)
+        levels = [value] if table == "fixed" else _levels(value)
         if levels is None:
             problem(place, f'found {value!r}; allowed: a list of levels, or a range of whole numbers such as "0-9"')
             continue
@@ -157,7 +157,7 @@ def _workload_points(fixed: dict, grid: dict) -> list[dict]:
     return [{"workload": w, **recipe(w)} if w is not None else {} for w in workloads]
 
 
-def _levels(key: str, value: Any) -> list | None:
+def _levels(value: Any) -> list | None:
     """A list as it is; "0-9" and "0-4,7" as whole numbers."""
     if isinstance(value, list):
         return value

@@ -4,6 +4,9 @@
 (`lrbench.trial.sources`) or download one (`lrbench.data_fetch`).
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +82,14 @@ TORCHVISION: dict[str, TorchvisionData] = {
 def missing_files(name: str, data_root: Path) -> list[Path]:
     """Return the files of data set `name` that are not below `data_root`: none when it is there."""
     return [path for file in TORCHVISION[name].files if not (path := data_root / file).exists()]
+
+
+@contextmanager
+def opening_old_pickles() -> Iterator[None]:
+    """Keep NumPy from warning that CIFAR's files, which a NumPy of 2009 pickled, say align=0 for align=False."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
+        yield
 
 
 def unknown_data_set(name: str) -> str:

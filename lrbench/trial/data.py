@@ -135,6 +135,12 @@ def _split(arrays: Arrays, train_limit: int, label: str) -> Staged:
     n = len(arrays.train_labels)
     if train_limit > n:
         raise InputError(f"workload {label}: train_limit = {train_limit}, and there are {n} training images")
+    shapes = arrays.train_images.shape[1:], arrays.test_images.shape[1:]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"workload {label}: training images are {shapes[0]} (channels, height, width) and test images {shapes[1]}; "
+            "write image_size into the workload"
+        )
     chosen = sources.fixed_permutation(n, "training limit")[: train_limit or n]
     num_val = max(1, len(chosen) // 10)
     if len(chosen) <= num_val or not len(arrays.test_labels):

@@ -147,19 +147,8 @@ def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict
         )
         offsets, flips = offsets.to(device), flips.to(device)
         for step in range(steps_per_epoch):
-            part = slice(step * trial.batch_size, (step + 1) * trial.batch_size)
-            index = order[part]
-            x = batch(
-                images,
-                index,
-                offsets[part],
-                flips[part],
-                mean,
-                std,
-                workload.crop_padding,
-                workload.flip,
-                memory_format,
-            )
+            index = order[step * trial.batch_size : (step + 1) * trial.batch_size]
+            x = batch(images, index, offsets, flips, mean, std, workload.crop_padding, memory_format)
             y = labels[index]
 
             def forward_backward(x=x, y=y):

@@ -6,7 +6,6 @@ context would be fatal. What this does *not* do: download anything, hold out a v
 """
 
 import os
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from lrbench.errors import InputError, did_you_mean
-from lrbench.torchvision_data import TORCHVISION, missing_files, unknown_data_set
+from lrbench.torchvision_data import TORCHVISION, missing_files, opening_old_pickles, unknown_data_set
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 Progress = Callable[[int, int], None]  # called with (images decoded, images in all)
@@ -34,17 +33,26 @@ class Arrays:
     test_labels: np.ndarray
 
 
-def fixed_bits(n: int, purpose: str) -> np.ndarray:
-    """Return n fixed uint64 numbers that look random: the same on every machine and with every NumPy.
+def _arrays(train_images, train_labels, test_images, test_labels) -> Arrays:
+    return Arrays(
+        train_images=train_images, train_labels=train_labels, test_images=test_images, test_labels=test_labels
+    )
 
-    SplitMix64 (Steele, Lea and Flood 2014, doi 10.1145/2660193.2660195) from a start hashed out of `purpose`. NumPy's
-    own generators may change their streams from one version to the next.
+
+def splitmix64(start: int, n: int) -> np.ndarray:
+    """Return n uint64 numbers that look random (Steele, Lea and Flood 2014, doi 10.1145/2660193.2660195).
+
+    The same on every machine; NumPy's own generators may change their streams from one version to the next.
     """
-    start = int.from_bytes(sha256(f"lrbench/{purpose}".encode()).digest()[:8], "big")
     z = np.uint64(start) + np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+def fixed_bits(n: int, purpose: str) -> np.ndarray:
+    """Return n fixed uint64 numbers, others for each purpose."""
+    return splitmix64(int.from_bytes(sha256(f"lrbench/{purpose}".encode()).digest()[:8], "big"), n)
 
 
 def fixed_permutation(n: int, purpose: str) -> np.ndarray:
@@ -62,9 +70,7 @@ def hold_out_fifth(images: np.ndarray, labels: np.ndarray) -> Arrays:
     for label in np.unique(labels):
         members = order[labels[order] == label]
         test[members[: max(min(1, len(members) - 1), round(len(members) / 5))]] = True
-    return Arrays(
-        train_images=images[~test], train_labels=labels[~test], test_images=images[test], test_labels=labels[test]
-    )
+    return _arrays(images[~test], labels[~test], images[test], labels[test])
 
 
 def silent(done: int, total: int) -> None:
@@ -96,7 +102,7 @@ def digits() -> Arrays:
     images = np.minimum(table[:, :64].astype(np.uint16) * 16, 255).astype(np.uint8).reshape(-1, 1, 8, 8)
     labels = table[:, 64].astype(np.int64)
     n = len(labels) - len(labels) // 5
-    return Arrays(train_images=images[:n], train_labels=labels[:n], test_images=images[n:], test_labels=labels[n:])
+    return _arrays(images[:n], labels[:n], images[n:], labels[n:])
 
 
 def mnist5k() -> Arrays:
@@ -118,9 +124,7 @@ def synthetic(image_size: int) -> Arrays:
     noise = (fixed_bits(len(labels) * 3 * size * size, "synthetic images") >> np.uint64(56)).astype(np.uint16)
     noise = (noise * 160 // 255).astype(np.uint8).reshape(-1, 3, size, size)
     images = patterns[labels] + noise
-    return Arrays(
-        train_images=images[:256], train_labels=labels[:256], test_images=images[256:], test_labels=labels[256:]
-    )
+    return _arrays(images[:256], labels[:256], images[256:], labels[256:])
 
 
 # ---------------------------------------------------------------------------------------------------- image files
@@ -234,7 +238,7 @@ def imagefolder(path: str, data_root: Path | None, image_size: int, progress: Pr
     if not parts:
         return hold_out_fifth(images, labels)
     n = sum(len(of_class) for of_class in files[0].values())
-    return Arrays(train_images=images[:n], train_labels=labels[:n], test_images=images[n:], test_labels=labels[n:])
+    return _arrays(images[:n], labels[:n], images[n:], labels[n:])
 
 
 def _class_files(folder: Path) -> dict[str, list[Path]]:
@@ -257,38 +261,28 @@ def torchvision(name: str, data_root: Path | None, image_size: int, progress: Pr
     """Return a data set of torchvision that was downloaded before; nothing is downloaded here."""
     if name not in TORCHVISION:
         raise InputError(f"data 'torchvision:{name}': {unknown_data_set(name)}")
-    if data_root is None:
+    missing = missing_files(name, data_root) if data_root else []
+    if missing or not data_root:
+        why = f"{missing[0]} is not there" if missing else "no folder was given to look in"
         raise InputError(
-            f"data 'torchvision:{name}': no folder was given to look in. Type: lrbench data fetch {name} --data-root "
-            "DIR, then run with --data-root DIR or LRBENCH_DATA=DIR"
-        )
-    missing = missing_files(name, data_root)
-    if missing:
-        raise InputError(
-            f"data 'torchvision:{name}': {missing[0]} is not there. Type: lrbench data fetch {name} --data-root "
-            f"{data_root}, or name the folder that has it by --data-root or LRBENCH_DATA"
+            f"data 'torchvision:{name}': {why}. Type: lrbench data fetch {name} --data-root {data_root or 'DIR'}, "
+            "and name the folder that has it by --data-root or LRBENCH_DATA"
         )
     parts = [_torchvision_part(name, part, data_root, image_size, progress) for part in TORCHVISION[name].parts]
-    if len(parts) == 1:
-        return hold_out_fifth(*parts[0])
-    (train_images, train_labels), (test_images, test_labels) = parts
-    return Arrays(
-        train_images=train_images, train_labels=train_labels, test_images=test_images, test_labels=test_labels
-    )
+    return hold_out_fifth(*parts[0]) if len(parts) == 1 else _arrays(*parts[0], *parts[1])
 
 
 def _torchvision_part(name: str, arguments: dict, root: Path, image_size: int, progress: Progress) -> tuple:
     from torchvision import datasets
 
-    with warnings.catch_warnings():  # CIFAR's files were pickled by a NumPy that wrote align=0
-        warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
-        try:
+    try:
+        with opening_old_pickles():
             part = getattr(datasets, name)(root, **arguments)
-        except (RuntimeError, FileNotFoundError) as error:
-            raise InputError(
-                f"data 'torchvision:{name}' in {root} is not whole: {error}. Remove it and type: "
-                f"lrbench data fetch {name} --data-root {root}"
-            ) from None
+    except (RuntimeError, FileNotFoundError) as error:
+        raise InputError(
+            f"data 'torchvision:{name}' in {root} is not whole: {error}. Remove it and type: "
+            f"lrbench data fetch {name} --data-root {root}"
+        ) from None
     pixels = getattr(part, "data", None)
     labels = getattr(part, "targets", getattr(part, "labels", None))
     if pixels is None or labels is None:

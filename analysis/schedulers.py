@@ -1,0 +1,407 @@
+"""Do the schedulers differ by more than the noise? Final accuracy, paired by seed.
+
+Two schedulers are compared inside one seed, replicate and setting of every other factor; the differences are averaged
+over a seed, which then counts once. Settings that train differently (workload, epochs, base_lr, …) are never pooled;
+machine factors (the flags) are averaged within the seed. "Not significant" is never "no effect": the smallest
+difference that so many seeds could have seen stands beside it. What this does *not* do: tune, or choose a base_lr.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from analysis import conditions, figures
+from analysis.answers import Answer
+from analysis.conditions import (
+    FACTORS,
+    MACHINE_FACTORS,
+    SCHEDULE,
+    SEEDS,
+    completed,
+    describe,
+    group_ids,
+    is_baseline,
+    levels,
+    short_names,
+    varied,
+)
+from analysis.intervals import (
+    Estimate,
+    holm,
+    paired_p,
+    pairs_needed,
+    rank_intervals,
+    smallest_detectable,
+    smallest_sign_flip_p,
+    t_interval,
+    win_probability,
+)
+from analysis.wording import count, known, level, listed, number, percent, points
+
+TITLE = "Do the schedulers differ by more than the noise?"
+SIGNIFICANT = 0.05
+_SEEDS_FOR_SIGN_FLIP = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Scheduler a less scheduler b, seed by seed: (seeds,) differences of accuracy, and p corrected for its family."""
+
+    a: str
+    b: str
+    differences: np.ndarray
+    corrected_p: float
+
+    @property
+    def estimate(self) -> Estimate:
+        return t_interval(self.differences)
+
+    @property
+    def told_apart(self) -> bool:
+        return self.corrected_p < SIGNIFICANT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The schedulers at one setting of every other factor that changes training.
+
+    `scores` (seeds × arms) holds accuracy averaged over replicates and machine factors, nan where a seed has none;
+    arms stand in the order of their mean, best first. `against` holds each arm's comparison with the baseline (Holm over
+    these), `pairs` that of every two arms (Holm over all).
+    """
+
+    factors: dict
+    scores: pd.DataFrame
+    losses: pd.Series
+    num_trials: pd.Series
+    num_lost: pd.Series
+    baseline: str
+    against: dict[str, Comparison]
+    pairs: dict[tuple[str, str], Comparison]
+
+    @property
+    def arms(self) -> list[str]:
+        return list(self.scores.columns)
+
+    @property
+    def num_seeds(self) -> int:
+        return len(self.scores)
+
+
+def answer(rows: pd.DataFrame) -> Answer:
+    """Return how the schedulers differ in final accuracy, with intervals, corrected tests and what could be seen."""
+    return conditions.by_place(rows, _one_place)
+
+
+def settings(rows: pd.DataFrame) -> list[Setting]:
+    """Return one Setting for each level of the training factors besides the scheduler, in order."""
+    rows = rows.assign(arm=_arms(rows))
+    training = tuple(name for name in FACTORS if name not in (*MACHINE_FACTORS, *SCHEDULE))
+    names = varied(rows, training)
+    order = {name: levels(rows, name) for name in names}
+    found = []
+    for _, part in rows.groupby(group_ids(rows, names), sort=False):
+        usable = completed(part)
+        usable = usable[usable["final_accuracy"].notna()]
+        factors = {name: None if pd.isna(value) else value for name, value in part[names].iloc[0].items()}
+        if len(usable):
+            found.append(_setting(factors, part, usable))
+    return sorted(found, key=lambda setting: [order[name].index(value) for name, value in setting.factors.items()])
+
+
+def _arms(rows: pd.DataFrame) -> pd.Series:
+    """Name the arms: the scheduler's call, and how it is stepped where that varies for one call."""
+    calls = rows["scheduler"].astype(str)
+    if "scheduler_interval" in varied(rows, SCHEDULE):
+        return calls + " per " + rows["scheduler_interval"].astype(str)
+    return calls
+
+
+def _setting(factors: dict, rows: pd.DataFrame, usable: pd.DataFrame) -> Setting:
+    seed, cell = group_ids(usable, SEEDS), group_ids(usable, (*SEEDS, *MACHINE_FACTORS, "replicate"))
+    wide = usable.assign(cell=cell).pivot_table(index="cell", columns="arm", values="final_accuracy", observed=True)
+    seed_of_cell = seed.groupby(cell).first()
+    scores = wide.groupby(seed_of_cell).mean()
+    scores = scores[scores.mean().sort_values(ascending=False, kind="stable").index]
+
+    def compare(a: str, b: str) -> np.ndarray:
+        return (wide[a] - wide[b]).dropna().groupby(seed_of_cell).mean().to_numpy()
+
+    baseline = next((arm for arm in scores if is_baseline(arm)), "")
+    others = [arm for arm in scores if baseline and arm != baseline]
+    return Setting(
+        factors=factors,
+        scores=scores,
+        losses=usable.groupby("arm")["final_loss"].mean(),
+        num_trials=usable["arm"].value_counts(),
+        num_lost=rows[rows["status"] != "completed"]["arm"].value_counts(),
+        baseline=baseline,
+        against={c.a: c for c in _corrected([(arm, baseline, compare(arm, baseline)) for arm in others])},
+        pairs={(c.a, c.b): c for c in _corrected([(a, b, compare(a, b)) for a, b in combinations(scores, 2)])},
+    )
+
+
+def _corrected(family: list[tuple[str, str, np.ndarray]]) -> list[Comparison]:
+    p_values = holm([paired_p(differences) for *_, differences in family])
+    return [
+        Comparison(a=a, b=b, differences=differences, corrected_p=float(p))
+        for (a, b, differences), p in zip(family, p_values, strict=True)
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------- one place
+
+
+def _one_place(rows: pd.DataFrame) -> Answer:
+    found = settings(rows) if len(rows) else []
+    sentences: list[str] = []
+    for setting in found:
+        before = f"{describe(setting.factors)}: " if setting.factors else ""
+        sentences += [before + sentence for sentence in _sentences(setting)]
+    if not found:
+        sentences = ["No trial completed with an accuracy, so nothing can be said about schedulers."]
+    elif any(len(setting.arms) > 1 for setting in found):
+        sentences += _caveats(rows, found)
+    return Answer(
+        title=TITLE,
+        sentences=tuple(sentences),
+        table=pd.DataFrame([record for setting in found for record in _records(setting)]),
+        figure=lambda: _figure(found),
+        notes=_notes(found),
+    )
+
+
+def _sentences(setting: Setting) -> list[str]:
+    best, *others = setting.arms
+    names = short_names(setting.arms)
+    scores = setting.scores[best].dropna()
+    spread = f", SD over seeds {points(scores.std()).lstrip('+')} points" if len(scores) > 1 else ""
+    mean = f"{percent(scores.mean(), 2)} ({count(len(scores), 'seed')}{spread})"
+    if not others:
+        return [
+            f"Only {names[best]} was run, with a final accuracy of {mean}; to compare schedulers, list several under "
+            "[grid], with { name = \"ConstantLR\", factor = 1.0 } as the baseline."
+        ]
+    if setting.num_seeds < 2:
+        return [
+            f"With a single seed no scheduler can be told from another: {names[best]} came first with "
+            f"{percent(scores.mean(), 2)}, but the spread over seeds is unknown. Add seed = \"0-9\" under [grid]."
+        ]
+    if setting.scores.stack().nunique() == 1:
+        return [f"Every scheduler ended at exactly {percent(scores.mean(), 2)} on every seed: this workload does not tell them apart."]
+    return [_about_best(setting, names, mean), *_about_ties(setting, names), *_about_power(setting, names)]
+
+
+def _about_best(setting: Setting, names: dict, mean: str) -> str:
+    best = setting.arms[0]
+    if not setting.baseline:
+        worst = setting.pairs[best, setting.arms[-1]]
+        return f"{names[best]} has the highest mean accuracy, {mean}: {_difference(worst, names)}."
+    told = [c for c in setting.against.values() if c.told_apart]
+    if not told:
+        largest = max(setting.against.values(), key=lambda c: abs(c.estimate.value))
+        return (
+            f"No scheduler can be told from {names[setting.baseline]} with {count(setting.num_seeds, 'seed')}; "
+            f"the largest difference is {_difference(largest, names)}."
+        )
+    first = max(told, key=lambda c: abs(c.estimate.value)) if best == setting.baseline else setting.against[best]
+    if best == setting.baseline:
+        return f"{names[best]}, the baseline, has the highest mean accuracy, {mean}: {_difference(first, names)}."
+    verdict = "" if first.told_apart else "; not told apart"
+    return f"{names[best]} has the highest mean accuracy, {mean}: {_difference(first, names)}{verdict}."
+
+
+def _difference(c: Comparison, names: dict) -> str:
+    estimate = c.estimate
+    if not estimate.bounded:
+        return f"{names[c.a]} {points(estimate.value)} points against {names[c.b]}, from one seed: no interval"
+    return (
+        f"{names[c.a]} {points(estimate.value)} points against {names[c.b]} "
+        f"(95% interval {points(estimate.low)} to {points(estimate.high)}, Holm-corrected p {_p(c.corrected_p)})"
+    )
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _about_ties(setting: Setting, names: dict) -> list[str]:
+    best, *others = setting.arms
+    apart = [arm for arm in others if setting.pairs[best, arm].told_apart]
+    tied = [arm for arm in others if arm not in apart]
+    if not tied:
+        return [f"It can be told from every other scheduler ({count(len(others), 'comparison')}, Holm over all pairs)."]
+    text = f"The first place is not certain: {names[best]} is not told from {listed(names[arm] for arm in tied)}"
+    return [f"{text}, while it is from {listed(names[arm] for arm in apart)}." if apart else f"{text}."]
+
+
+def _about_power(setting: Setting, names: dict) -> list[str]:
+    spreads = [float(np.std(c.differences, ddof=1)) for c in setting.pairs.values() if len(c.differences) > 1]
+    sd = float(np.median(spreads)) if spreads else math.nan
+    if not known(sd) or sd == 0:
+        return []
+    smallest = smallest_detectable(sd, setting.num_seeds)
+    if not known(smallest):
+        return []
+    text = (
+        f"With {count(setting.num_seeds, 'seed')} one planned comparison finds a true difference of "
+        f"{points(smallest).lstrip('+')} points four times in five; smaller ones may be there unseen"
+    )
+    runner_up = setting.pairs[setting.arms[0], setting.arms[1]]
+    needed = pairs_needed(runner_up.estimate.value, sd) if not runner_up.told_apart else 0
+    if needed > setting.num_seeds:
+        text += f" (telling the first two apart, if their difference is as seen, takes about {needed:,} seeds)"
+    return [f"{text}."]
+
+
+def _caveats(rows: pd.DataFrame, found: list[Setting]) -> list[str]:
+    sentences = []
+    lost: dict[str, int] = {}
+    for setting in found:
+        for arm, amount in setting.num_lost.items():
+            lost[arm] = lost.get(arm, 0) + int(amount)
+    if lost:
+        names = short_names(lost)
+        parts = [f"{names[arm]} {amount:,}" for arm, amount in sorted(lost.items())]
+        sentences.append(
+            f"Trials that failed are in no comparison, which flatters a scheduler that diverges ({', '.join(parts)})."
+        )
+    if "base_lr" in varied(rows, FACTORS):
+        sentences.append(
+            "Each table row compares schedules at one base_lr; no schedule was tuned on seeds of its own, so the best of "
+            "several rates is chosen and judged on the same seeds."
+        )
+    else:
+        rate = level(float(rows["base_lr"].iloc[0]))
+        sentences.append(
+            f"All schedules share base_lr {rate}: none was tuned to its own best rate, so this ranks schedules at that "
+            "rate, not at their best."
+        )
+    num_seeds = min(setting.num_seeds for setting in found)
+    if 1 < num_seeds < _SEEDS_FOR_SIGN_FLIP:
+        sentences.append(
+            f"With {num_seeds} seeds a sign-flip test cannot go below p = {number(smallest_sign_flip_p(num_seeds))}: the "
+            "p-values here lean on the t-test's assumption that differences over seeds are normal. 6 seeds or more would "
+            "do without it."
+        )
+    return sentences
+
+
+def _notes(found: list[Setting]) -> tuple[str, ...]:
+    if not any(len(setting.arms) > 1 for setting in found):
+        return ()
+    return (
+        "Differences are paired by seed (mean over replicates and machine factors within a seed); intervals are Student's "
+        "over seeds (95%) and not corrected for their number; p-values are those of the paired t-test, Holm-corrected: "
+        "over the comparisons with the baseline, and over all pairs for those with the best. P(better) counts the seeds "
+        "on which a scheduler beats the baseline, ties half. Ranks are 95% intervals of a bootstrap over seeds.",
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ table, figures
+
+
+def _records(setting: Setting) -> list[dict]:
+    complete = setting.scores.dropna()
+    ranks, firsts = rank_intervals(complete) if len(complete) > 1 else (None, None)
+    best = setting.arms[0]
+    records = []
+    for index, arm in enumerate(setting.arms):
+        scores = setting.scores[arm].dropna()
+        mean = t_interval(scores)
+        record = {
+            **{name: level(value) for name, value in setting.factors.items()},
+            "scheduler": arm,
+            "num_seeds": len(scores),
+            "final_accuracy": mean.value,
+            "final_accuracy_low": mean.low,
+            "final_accuracy_high": mean.high,
+            "accuracy_sd": float(scores.std()) if len(scores) > 1 else math.nan,
+            "final_loss": setting.losses.get(arm, math.nan),
+        }
+        if setting.baseline:
+            against = setting.against.get(arm)
+            record |= _difference_columns("to_baseline", against)
+            record["better_share"] = win_probability(against.differences).value if against else math.nan
+        record |= _difference_columns("to_best", setting.pairs.get((best, arm)), sign=-1)
+        record["rank"] = f"{ranks[index][0]}–{ranks[index][1]}" if ranks is not None else "–"
+        record["first_share"] = float(firsts[index]) if firsts is not None else math.nan
+        records.append(record)
+    return records
+
+
+def _difference_columns(name: str, c: Comparison | None, sign: int = 1) -> dict:
+    if c is None or not len(c.differences):
+        return {f"{name}_points": math.nan, f"{name}_points_low": math.nan, f"{name}_points_high": math.nan, f"{name}_p": math.nan}
+    estimate = t_interval(sign * c.differences)
+    p = c.corrected_p if estimate.bounded else math.nan
+    return {
+        f"{name}_points": estimate.value,
+        f"{name}_points_low": estimate.low,
+        f"{name}_points_high": estimate.high,
+        f"{name}_p": p,
+    }
+
+
+def _figure(found: list[Setting]):
+    if not found:
+        return figures.message("No trial completed with an accuracy")
+    setting = max(found, key=lambda s: (len(s.arms), s.num_seeds))
+    names = short_names(setting.arms)
+    reference = setting.baseline or setting.arms[0]
+    drawn = []
+    for arm in setting.arms:
+        scores = setting.scores[arm].dropna()
+        c = setting.against.get(arm) if setting.baseline else setting.pairs.get((reference, arm))
+        difference = t_interval((c.differences if setting.baseline else -c.differences) if c is not None else [])
+        drawn.append((names[arm], t_interval(scores), scores.tolist(), difference))
+    title = _figure_title(setting, names)
+    if setting.factors:
+        title += f" ({describe(setting.factors)})"
+    return figures.comparison(drawn, title, names[reference])
+
+
+def _figure_title(setting: Setting, names: dict) -> str:
+    best, *others = setting.arms
+    if not others:
+        return f"{names[best]}: final accuracy {percent(setting.scores[best].mean(), 2)}"
+    if setting.num_seeds < 2:
+        return "One seed: the order of the schedulers may be chance"
+    told = [c for c in setting.against.values() if c.told_apart]
+    if setting.baseline and not told:
+        return f"No scheduler can be told from {names[setting.baseline]} with {count(setting.num_seeds, 'seed')}"
+    tied = [arm for arm in others if not setting.pairs[best, arm].told_apart]
+    if tied:
+        return f"{names[best]} is highest, but not told from {listed([names[arm] for arm in tied[:3]], 'or')}"
+    return f"{names[best]} is highest, and told from all others"
+
+
+def learning_curves(rows: pd.DataFrame):
+    """Draw val_accuracy after each epoch for every scheduler: mean over trials, the range shaded, the others in grey."""
+    usable = completed(rows)
+    if "val_accuracy_curve" not in usable or not len(usable):
+        return figures.message("No learning curve was recorded")
+    usable = usable[usable["val_accuracy_curve"].notna()]
+    panels = []
+    names = short_names(levels(usable, "scheduler"))
+    for scheduler in levels(usable, "scheduler"):
+        curves = [np.asarray(c, dtype=float) for c in usable[usable["scheduler"] == scheduler]["val_accuracy_curve"]]
+        length = max(map(len, curves))
+        curves = np.array([c for c in curves if len(c) == length])
+        epochs = np.arange(1, length + 1)
+        panels.append((names[scheduler], [(epochs, curves.mean(axis=0))], (epochs, curves.min(axis=0), curves.max(axis=0))))
+    if not panels:
+        return figures.message("No learning curve was recorded")
+    return figures.small_multiples(
+        panels, "Validation accuracy after each epoch: mean, and range over all trials", "epoch", "accuracy", percent=True
+    )
+
+
+if __name__ == "__main__":
+    from analysis.command import main
+
+    sys.exit(main("schedulers"))

@@ -1,0 +1,180 @@
+"""Numbers into words: how a ratio, a share, an interval and a table read. Pure functions on plain values.
+
+No sentence ever holds "nan" or "inf": what is not known is said in words. What this does *not* do: decide what is
+worth saying (the answers do).
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DASH = "–"
+
+
+def known(value: Any) -> bool:
+    """Return whether a value is there and finite (a text is).
+
+    >>> known(0.0), known(float("nan")), known(None), known(float("inf"))
+    (True, False, False, False)
+    """
+    if value is None:
+        return False
+    if isinstance(value, str):
+        return True
+    return math.isfinite(value)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits, in plain notation from 0.001 to 999,999.
+
+    >>> number(0.05), number(1234.56), number(0.0000125), number(float("nan"))
+    ('0.05', '1,235', '1.25e-05', '–')
+    """
+    if not known(value):
+        return DASH
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.{digits}g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def percent(fraction: float, decimals: int = 1) -> str:
+    """Return a fraction as a percentage.
+
+    >>> percent(0.9731), percent(0.05, 0), percent(float("nan"))
+    ('97.3%', '5%', '–')
+    """
+    return f"{100 * fraction:.{decimals}f}%" if known(fraction) else DASH
+
+
+def points(fraction: float, decimals: int = 2) -> str:
+    """Return a difference of two fractions in percentage points, with its sign.
+
+    >>> points(0.0123), points(-0.0004), points(0.0)
+    ('+1.23', '-0.04', '0.00')
+    """
+    if not known(fraction):
+        return DASH
+    text = f"{100 * fraction:+.{decimals}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def seconds(value: float) -> str:
+    """Return a duration in the unit that suits it.
+
+    >>> seconds(0.00215), seconds(0.0000031), seconds(12.34), seconds(4000)
+    ('2.15 ms', '3.1 µs', '12.3 s', '1 h 7 min')
+    """
+    if not known(value):
+        return DASH
+    size = abs(value)
+    if size < 1e-3:
+        return f"{number(value * 1e6)} µs"
+    if size < 1:
+        return f"{number(value * 1e3)} ms"
+    if size < 120:
+        return f"{number(value)} s"
+    if size < 3600:
+        return f"{round(value / 60)} min"
+    return f"{int(value // 3600)} h {round(value % 3600 / 60)} min"
+
+
+def count(amount: int, noun: str, plural: str = "") -> str:
+    """Return an amount with its noun.
+
+    >>> count(1, "pair"), count(1200, "pair"), count(0, "study", "studies")
+    ('1 pair', '1,200 pairs', '0 studies')
+    """
+    return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def listed(items, last: str = "and") -> str:
+    """Return items as a list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    items = [str(item) for item in items]
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else "none"
+
+
+def level(value: Any) -> str:
+    """Return a factor's level as text; null is a factor that is off.
+
+    >>> level(True), level(None), level(float("nan")), level(0.10), level("StepLR()")
+    ('True', 'off', 'off', '0.1', 'StepLR()')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# ------------------------------------------------------------------------------------------------------------- tables
+
+_BY_SUFFIX = {
+    "_share": lambda value: percent(value),
+    "_accuracy": lambda value: percent(value, 2),
+    "_points": lambda value: points(value),
+    "_seconds": seconds,
+    "_ratio": lambda value: f"{value:.3f}",
+    "_p": lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
+}
+_INTERVAL = ("_low", "_high")
+
+
+def cell(value: Any, name: str) -> str:
+    """Return one value of a column as text; the column's name ends in its unit.
+
+    >>> cell(0.5, "churn_share"), cell(None, "x"), cell(12, "num_pairs"), cell(0.0001, "holm_p")
+    ('50.0%', '–', '12', '< 0.001')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value)
+    if value is None or not known(value):
+        return DASH
+    for suffix, form in _BY_SUFFIX.items():
+        if f"_{name}".endswith(suffix):
+            return form(value)
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) < 1e9 else number(value)
+
+
+def displayed(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table of texts: `x`, `x_low`, `x_high` joined as "x [low, high]", underscores out of the names."""
+    import pandas as pd
+
+    columns = {}
+    for name in table.columns:
+        if any(name.endswith(end) and name.removesuffix(end) in table for end in _INTERVAL):
+            continue
+        texts = [cell(value, name) for value in table[name].astype(object)]
+        if f"{name}_low" in table:
+            ends = zip(table[f"{name}_low"].astype(object), table[f"{name}_high"].astype(object), strict=True)
+            texts = [
+                f"{text} [{cell(low, name)}, {cell(high, name)}]" if known(low) and known(high) else text
+                for text, (low, high) in zip(texts, ends, strict=True)
+            ]
+        columns[header(name)] = texts
+    return pd.DataFrame(columns)
+
+
+def header(name: str) -> str:
+    """Return a column's name as a heading; a factor keeps torch's name.
+
+    >>> header("num_pairs"), header("cudnn_benchmark"), header("first_step_extra_seconds")
+    ('pairs', 'cudnn_benchmark', 'first step extra')
+    """
+    from lrbench.record import BY_NAME
+
+    if name in BY_NAME and BY_NAME[name].group == "asked":
+        return name
+    name = name.removeprefix("num_")
+    for suffix in ("_share", "_seconds"):
+        name = name.removesuffix(suffix)
+    return name.replace("_points", "_(points)").replace("_", " ")
