@@ -1,8 +1,215 @@
+"""What learning rate was applied? The rate at every optimizer step of every schedule, as the trials recorded it.
+
+An open-loop schedule must give the same rates whatever the seed and the flags: traces are compared by their digest.
+ReduceLROnPlateau watches a metric, so its traces may differ. What this does *not* do: compare with a formula.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
+from analysis.conditions import SEEDS, completed, group_ids, levels, short_names, varied
+from analysis.wording import count, level, listed, number
+
+TITLE = "What learning rate was applied?"
+_DECIDES = ("workload", "epochs", "batch_size", "base_lr", "optimizer", "scheduler", "scheduler_interval", "warmup")
+_MOST_PANELS = 12
+_MOST_LINES = 8
+_MOST_POINTS = 1_000
 
 
-def answer(rows):
-    return Answer(title="applied_lr", sentences=("applied_lr to come.",), table=pd.DataFrame(), figure=lambda: figures.message("to come"))
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """One schedule as it was applied. `traces` are the distinct ones, most frequent first, each (groups, steps)."""
+
+    scheduler: str
+    factors: dict
+    base_lr: float
+    num_trials: int
+    traces: tuple[np.ndarray, ...]
+    num_split_trials: int
+    num_repeated_trials: int
+
+    @property
+    def open_loop(self) -> bool:
+        return "ReduceLROnPlateau" not in self.scheduler
+
+    @property
+    def groups(self) -> list[tuple[str, np.ndarray]]:
+        """The most frequent trace of each parameter group; one line where all groups have the same rates."""
+        trace = self.traces[0]
+        if len(trace) == 1 or bool((trace == trace[0]).all()):
+            return [("all", trace[0])]
+        return [(str(index), rates) for index, rates in enumerate(trace)]
+
+
+def answer(rows: pd.DataFrame) -> Answer:
+    """Return the applied rate of every schedule, and whether it was the same in all of the schedule's trials."""
+    found, notes = schedules(rows), []
+    usable = completed(rows)
+    skipped = int((usable["num_optimizer_steps"] < usable["num_steps"]).sum())
+    if skipped:
+        notes.append(f"In {count(skipped, 'trial')} the GradScaler skipped steps; a skipped step applies no rate.")
+    return Answer(
+        title=TITLE,
+        sentences=tuple(_sentences(found, rows)),
+        table=_table(found),
+        figure=lambda: _figure(found),
+        notes=tuple(notes),
+    )
+
+
+def schedules(rows: pd.DataFrame) -> list[Schedule]:
+    """Return the schedules of completed trials, the baseline first."""
+    usable = completed(rows)
+    if "applied_lr" not in usable:
+        return []
+    usable = usable[usable["applied_lr"].notna()]
+    if usable.empty:
+        return []
+    names = [name for name in varied(usable, _DECIDES) if name != "scheduler"]
+    order = {name: levels(usable, name) for name in ("scheduler", *names)}
+    found = [_schedule(names, part) for _, part in usable.groupby(group_ids(usable, _DECIDES), sort=False)]
+
+    def place(schedule: Schedule):
+        values = {"scheduler": schedule.scheduler, **schedule.factors}
+        return [order[name].index(value) for name, value in values.items()]
+
+    return sorted(found, key=place)
+
+
+def _schedule(names: list[str], rows: pd.DataFrame) -> Schedule:
+    traces: dict[bytes, list] = {}
+    digests = []
+    for recorded in rows["applied_lr"]:
+        trace = np.array([np.asarray(group, dtype=float) for group in recorded], ndmin=2)
+        digest = trace.tobytes()
+        traces.setdefault(digest, [0, trace])[0] += 1
+        digests.append(hash(digest))
+    kinds = pd.Series(digests, index=rows.index).groupby(group_ids(rows, ("condition_id", *SEEDS)))
+    ranked = sorted(traces.values(), key=lambda item: -item[0])
+    return Schedule(
+        scheduler=str(rows["scheduler"].iloc[0]),
+        factors={name: None if pd.isna(rows[name].iloc[0]) else rows[name].iloc[0] for name in names},
+        base_lr=float(rows["base_lr"].iloc[0]),
+        num_trials=len(rows),
+        traces=tuple(trace for _, trace in ranked),
+        num_split_trials=int((kinds.nunique() > 1).sum()),
+        num_repeated_trials=int((kinds.size() > 1).sum()),
+    )
+
+
+def _label(schedule: Schedule, names: dict[str, str]) -> str:
+    factors = [f"{name}={level(value)}" for name, value in schedule.factors.items()]
+    return ", ".join([names[schedule.scheduler], *factors])
+
+
+def _sentences(found: list[Schedule], rows: pd.DataFrame) -> list[str]:
+    if not found:
+        return ["No completed trial recorded the rates it applied, so nothing can be said about them."]
+    names = short_names(schedule.scheduler for schedule in found)
+    fixed = [s for s in found if s.open_loop]
+    broken = [s for s in fixed if len(s.traces) > 1]
+    sentences = [
+        f"{_label(s, names)} applied {len(s.traces)} different sequences of rates in {count(s.num_trials, 'trial')}: "
+        "something other than the schedule moved the rate."
+        for s in broken
+    ]
+    held = [s for s in fixed if len(s.traces) == 1]
+    if held:
+        trials = sum(s.num_trials for s in held)
+        sentences.append(
+            f"{count(len(held), 'open-loop schedule')} applied the same rate at every step in all of "
+            f"{'its' if len(held) == 1 else 'their'} trials, bit for bit ({count(trials, 'trial')}), whatever the seed "
+            "and the flags."
+        )
+    for s in found:
+        if not s.open_loop:
+            sentences.append(_plateau_sentence(s, names))
+    shares = sorted((float(s.traces[0].mean()) / s.base_lr, _label(s, names)) for s in found if s.base_lr > 0)
+    if len(shares) > 1:
+        (low, least), (high, most) = shares[0], shares[-1]
+        sentences.append(
+            f"Averaged over the run, the rate is from {number(low)} ({least}) to {number(high)} ({most}) times base_lr."
+        )
+    return sentences
+
+
+def _plateau_sentence(s: Schedule, names: dict[str, str]) -> str:
+    label = _label(s, names)
+    if len(s.traces) == 1:
+        return f"{label} took the same course in all of its {count(s.num_trials, 'trial')}, though it follows a metric."
+    text = f"{label} follows a metric and took {len(s.traces)} courses in {count(s.num_trials, 'trial')}"
+    if not s.num_repeated_trials:
+        return f"{text}."
+    if s.num_split_trials:
+        return (
+            f"{text}; in {s.num_split_trials:,} of {s.num_repeated_trials:,} repeated trials the repeats themselves "
+            "parted: run-to-run noise became another schedule."
+        )
+    return f"{text}; repeats at one seed always agreed."
+
+
+def _table(found: list[Schedule]) -> pd.DataFrame:
+    records = []
+    for s in found:
+        for group, rates in s.groups:
+            at = {f"at {q}%": float(rates[min(len(rates) - 1, round(q / 100 * len(rates)))]) for q in (25, 50, 75)}
+            records.append(
+                {
+                    "scheduler": s.scheduler,
+                    **{name: level(value) for name, value in s.factors.items()},
+                    "group": group,
+                    "num_trials": s.num_trials,
+                    "num_courses": len(s.traces),
+                    "first": float(rates[0]),
+                    **at,
+                    "last": float(rates[-1]),
+                    "mean / base_lr": float(rates.mean()) / s.base_lr if s.base_lr > 0 else math.nan,
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def _figure(found: list[Schedule]):
+    if not found:
+        return figures.message("No completed trial recorded the rates it applied")
+    names = short_names(s.scheduler for s in found)
+    shown = found[:_MOST_PANELS]
+    relative = len({s.base_lr for s in shown}) > 1 and all(s.base_lr > 0 for s in shown)
+    lengths = {s.traces[0].shape[1] for s in shown}
+    panels = []
+    for s in shown:
+        scale = s.base_lr if relative else 1.0
+        num_groups = len(s.groups)
+        lines = []
+        for trace in s.traces[:_MOST_LINES]:
+            for group in range(num_groups):
+                rates = trace[group] / scale
+                keep = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), _MOST_POINTS)).round().astype(int))
+                steps = keep if len(lengths) == 1 else 100 * keep / max(1, len(rates) - 1)
+                lines.append((steps, rates[keep], group))
+        panels.append((_label(s, names), lines, ()))
+    title = f"The rates that were applied, step by step: {count(len(found), 'schedule')}"
+    if len(found) > len(shown):
+        title += f" (the first {len(shown)} drawn)"
+    if any(len(s.traces) > 1 for s in shown):
+        split = listed([_label(s, names) for s in shown if len(s.traces) > 1])
+        title += f"; {split} took more than one course"
+    return figures.small_multiples(
+        panels,
+        title,
+        "optimizer step" if len(lengths) == 1 else "% of the steps",
+        "rate / base_lr" if relative else "learning rate",
+    )
+
+
+if __name__ == "__main__":
+    from analysis.command import main
+
+    sys.exit(main("applied_lr"))

@@ -192,8 +192,8 @@ def comparison(drawn, title: str, reference: str):
 def small_multiples(panels, title: str, xlabel: str, ylabel: str, percent: bool = False, log: bool = False):
     """Draw one panel for each curve on shared axes, all other curves faint behind it.
 
-    `panels` is [(label, [(x, y), …], band)]; `band` is (x, low, high), or () for none. Several lines in one panel
-    (parameter groups) take the colours in turn.
+    `panels` is [(label, [(x, y, colour), …], band)]: colour is a number (that of the parameter group, say), and `band` is
+    (x, low, high), or () for none.
     """
     num_columns = min(3, len(panels))
     num_rows = -(-len(panels) // num_columns)
@@ -205,11 +205,11 @@ def small_multiples(panels, title: str, xlabel: str, ylabel: str, percent: bool 
         axes.axis("off")
     for index, (axes, (label, lines, band)) in enumerate(zip(grid.flat, panels, strict=False)):
         for other, (_, others, _) in enumerate(panels):
-            for x, y in others if other != index else ():
+            for x, y, _ in others if other != index else ():
                 axes.plot(x, y, color=FAINT, lw=0.9, zorder=1)
         if band:
             axes.fill_between(*band, color=colours[0], alpha=0.18, lw=0, zorder=2)
-        for turn, (x, y) in enumerate(lines):
+        for x, y, turn in lines:
             axes.plot(x, y, color=colours[turn % 10], lw=1.8, zorder=3)
         axes.set_title(textwrap.shorten(label, 34, placeholder="…"), fontsize=9.5)
         axes.grid(axis="y")
@@ -219,4 +219,22 @@ def small_multiples(panels, title: str, xlabel: str, ylabel: str, percent: bool 
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     figure.supxlabel(xlabel, fontsize=9.5, color=QUIET)
     figure.supylabel(ylabel, fontsize=9.5, color=QUIET)
+    return figure
+
+
+@styled
+def drift(minutes, speed, failed_minutes, title: str):
+    """Draw each trial's speed, over its condition's median, against the time it began; failed trials at the bottom."""
+    figure, axes = canvas(2.6, title)
+    axes.axhline(1.0, color=QUIET, lw=1, zorder=1)
+    blue, _, _, red = palette(4)
+    axes.plot(minutes, speed, "o", ms=4, color=blue, alpha=0.65, mew=0)
+    low = min([*speed, 0.95])
+    if len(failed_minutes):
+        axes.plot(failed_minutes, [low] * len(failed_minutes), "x", ms=7, mew=2, color=red, zorder=3)
+        axes.annotate("failed", (failed_minutes[-1], low), xytext=(7, 0), textcoords="offset points", color=red, va="center")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+    axes.set_xlabel("minutes since the first trial began")
+    axes.set_ylabel("speed / median of\nits condition")
+    axes.grid(axis="y")
     return figure

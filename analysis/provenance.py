@@ -1,8 +1,216 @@
+"""What ran where? Counts by status, failures, flags that did not hold, machine, versions, time.
+
+What stands against trusting the other answers comes first. What this does *not* do: pool or compare anything.
+"""
+
+import json
+import sys
+
+import numpy as np
 import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
+from analysis.conditions import SEEDS, completed, describe, place_columns, varied
+from analysis.throughput import timed
+from analysis.wording import count, level, listed, percent, seconds
+
+TITLE = "What ran where?"
+_SHOWN = (
+    "status",
+    "hostname",
+    "os",
+    "cpu_model",
+    "num_cores",
+    "gpu_name",
+    "driver_version",
+    "python_version",
+    "torch_version",
+    "torchvision_version",
+    "numpy_version",
+    "lrbench_version",
+    "cuda_version",
+    "cudnn_version",
+    "git_commit",
+    "git_dirty",
+    "effective_device",
+    "packed",
+    "flags_held",
+    "environment",
+    "data_sha256",
+)
+_FLAGS = ("cudnn_benchmark", "cudnn_deterministic", "deterministic_algorithms", "cudnn_fp32_precision")
+_FLAGS += ("matmul_fp32_precision", "num_threads")
 
 
-def answer(rows):
-    return Answer(title="provenance", sentences=("provenance to come.",), table=pd.DataFrame(), figure=lambda: figures.message("to come"))
+def answer(rows: pd.DataFrame) -> Answer:
+    """Return how the trials ended, and on which machine, with which versions, when."""
+    if rows.empty:
+        return Answer(
+            title=TITLE,
+            sentences=("No trial has a row yet.",),
+            table=pd.DataFrame(columns=["what", "value", "num_trials"]),
+            figure=lambda: figures.message("No trial has a row yet"),
+        )
+    sentences = [*flag_violations(rows), *_mixed(rows), statuses(rows), *_machine(rows), *_span(rows), *_doubts(rows)]
+    return Answer(
+        title=TITLE,
+        sentences=tuple(sentences),
+        table=_table(rows),
+        figure=lambda: _figure(rows),
+        notes=(
+            "The figure shows each timed trial's speed over the median of its condition, in the order of time: a slope "
+            "is drift of the machine.",
+        ),
+    )
+
+
+def flag_violations(rows: pd.DataFrame) -> list[str]:
+    """Return a sentence when some flag that was asked for was not in force, naming the flags and the trials."""
+    broken = rows[rows["flags_held"] == False]  # noqa: E712 (null is not False)
+    if broken.empty:
+        return []
+    names = [name for name in _FLAGS if (_texts(broken, name) != _texts(broken, f"effective_{name}")).any()]
+    which = f" ({listed(names)})" if names else ""
+    return [
+        f"In {count(len(broken), 'trial')} of {len(rows):,} a flag that was asked for was not in force{which}: do not "
+        f"trust comparisons with them. First: trial {broken['trial_id'].iloc[0]}."
+    ]
+
+
+def _texts(rows: pd.DataFrame, name: str) -> pd.Series:
+    return rows[name].astype(object).map(lambda value: level(float(value) if isinstance(value, int | float) else value))
+
+
+def statuses(rows: pd.DataFrame) -> str:
+    """Return how the trials ended, in a sentence."""
+    done, failed = len(completed(rows)), rows[rows["status"] != "completed"]
+    if failed.empty:
+        return "The one trial completed." if done == 1 else f"All {done:,} trials completed."
+    parts = [f"{amount:,} {kind.replace('_', ' ')}" for kind, amount in failed["status"].astype(str).value_counts().items()]
+    start = f"{done:,} of {count(len(rows), 'trial')} completed" if done else f"None of {count(len(rows), 'trial')} completed"
+    return f"{start}; {listed(parts)}: these are in no comparison."
+
+
+def failures(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each failed trial: which, how far it came, and the last line of its error."""
+    failed = rows[rows["status"] != "completed"]
+    names = varied(rows, tuple(n for n in (*_factor_names(rows), *SEEDS[:1])))
+    records = [
+        {
+            "trial": row["trial_id"],
+            "status": str(row["status"]).replace("_", " "),
+            "stage": row["stage"] if isinstance(row["stage"], str) else "start",
+            "factors": describe({name: row[name] for name in (*names, "replicate")}),
+            "error": _last_line(row["error"]),
+        }
+        for _, row in failed.iterrows()
+    ]
+    return pd.DataFrame(records, columns=["trial", "status", "stage", "factors", "error"])
+
+
+def _factor_names(rows: pd.DataFrame) -> list[str]:
+    return varied(rows)
+
+
+def _last_line(error) -> str:
+    lines = [line.strip() for line in error.splitlines() if line.strip()] if isinstance(error, str) else []
+    return lines[-1][:200] if lines else "no message"
+
+
+def _mixed(rows: pd.DataFrame) -> list[str]:
+    names = place_columns(rows)
+    return [f"The rows differ in {listed(names)}: they are never pooled across these."] if names else []
+
+
+def _machine(rows: pd.DataFrame) -> list[str]:
+    def values(name: str) -> str:
+        return listed(sorted(rows[name].dropna().astype(str).unique()), "or")
+
+    device = values("gpu_name") if rows["gpu_name"].notna().any() else values("cpu_model")
+    versions = f"Python {values('python_version')}, torch {values('torch_version')}"
+    if rows["cudnn_version"].notna().any():
+        versions += f", cuDNN {values('cudnn_version')}"
+    return [f"They ran on {device} ({values('num_cores')} cores, {values('os')}) with {versions}."]
+
+
+def _span(rows: pd.DataFrame) -> list[str]:
+    started = pd.to_datetime(rows["started_at"].dropna(), utc=True, format="ISO8601")
+    if started.empty:
+        return []
+    lasted = pd.to_timedelta(rows.loc[started.index, "total_seconds"].fillna(0), unit="s")
+    first, last = started.min(), (started + lasted).max()
+    commits = rows["git_commit"].dropna().astype(str).unique()
+    code = ""
+    if len(commits):
+        dirty = " with uncommitted changes" if (rows["git_dirty"] == True).any() else ""  # noqa: E712
+        code = f", from commit {listed([c[:10] for c in commits])}{dirty}"
+    until = last.strftime("%H:%M" if first.date() == last.date() else "%Y-%m-%d %H:%M")
+    elapsed = seconds((last - first).total_seconds())
+    return [f"They ran from {first.strftime('%Y-%m-%d %H:%M')} to {until} UTC ({elapsed}){code}."]
+
+
+def _doubts(rows: pd.DataFrame) -> list[str]:
+    """Return what may have disturbed the trials: throttling, company on the device, load, other data, other variables."""
+    found = []
+    throttled = rows[~rows["gpu_throttle_reasons"].astype(object).isin([None, np.nan, "none", "", "gpu_idle"])]
+    throttled = throttled[throttled["gpu_throttle_reasons"].notna()]
+    if len(throttled):
+        reasons = listed(sorted(throttled["gpu_throttle_reasons"].astype(str).unique()), "or")
+        found.append(f"The GPU's clocks were held back in {count(len(throttled), 'trial')} ({reasons}).")
+    shared = int((rows["gpu_other_processes"] > 0).sum())
+    if shared:
+        found.append(f"Other processes were on the GPU in {count(shared, 'trial')}.")
+    busy = int((rows["load_average"] > rows["num_cores"] + 0.5).sum())
+    if busy:
+        found.append(f"{count(busy, 'trial')} began while the machine had more running processes than cores.")
+    by_workload = rows.groupby("workload", observed=True)["data_sha256"].nunique()
+    if (by_workload > 1).any():
+        found.append(f"The data of {listed(by_workload[by_workload > 1].index)} were not the same in all trials.")
+    if (rows.groupby("condition_id", observed=True)["environment"].nunique() > 1).any():
+        found.append("Environment variables that change speed or bits differ within a condition: see the table.")
+    again = int((rows["attempt"] > 0).sum())
+    if again:
+        found.append(f"{count(again, 'trial')} had to be run more than once.")
+    return found
+
+
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
+    records = []
+    for name in _SHOWN:
+        amounts = rows[name].astype(object).value_counts(dropna=True)
+        for value, amount in amounts.head(8).items():
+            records.append({"what": name, "value": _value_text(name, value), "num_trials": int(amount)})
+        if len(amounts) > 8:
+            records.append(
+                {"what": name, "value": f"{len(amounts) - 8:,} more values", "num_trials": int(amounts.iloc[8:].sum())}
+            )
+    return pd.DataFrame(records, columns=["what", "value", "num_trials"])
+
+
+def _value_text(name: str, value) -> str:
+    if name == "environment":
+        return ", ".join(f"{k}={v}" for k, v in sorted(json.loads(value).items())) or "none set"
+    return str(value)[:16] if name in ("git_commit", "data_sha256") else level(value)
+
+
+def _figure(rows: pd.DataFrame):
+    usable = timed(rows)
+    usable = usable[usable["started_at"].notna()]
+    if usable.empty:
+        return figures.message("No trial completed alone on its device, so there is no speed to follow over time")
+    speed = usable["samples_per_second"] / usable.groupby("condition_id", observed=True)["samples_per_second"].transform(
+        "median"
+    )
+    started = pd.to_datetime(rows["started_at"], utc=True, format="ISO8601")
+    minutes = (started - started.min()).dt.total_seconds() / 60
+    failed = rows[(rows["status"] != "completed") & started.notna()]
+    spread = float(np.quantile(np.abs(speed - 1), 0.9))
+    title = f"Speed over the run: nine of ten trials within {percent(spread)} of their condition's median"
+    return figures.drift(minutes[usable.index].tolist(), speed.tolist(), minutes[failed.index].tolist(), title)
+
+
+if __name__ == "__main__":
+    from analysis.command import main
+
+    sys.exit(main("provenance"))

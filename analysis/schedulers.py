@@ -393,7 +393,7 @@ def learning_curves(rows: pd.DataFrame):
         length = max(map(len, curves))
         curves = np.array([c for c in curves if len(c) == length])
         epochs = np.arange(1, length + 1)
-        panels.append((names[scheduler], [(epochs, curves.mean(axis=0))], (epochs, curves.min(axis=0), curves.max(axis=0))))
+        panels.append((names[scheduler], [(epochs, curves.mean(axis=0), 0)], (epochs, curves.min(axis=0), curves.max(axis=0))))
     if not panels:
         return figures.message("No learning curve was recorded")
     return figures.small_multiples(

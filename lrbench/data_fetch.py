@@ -23,6 +23,7 @@ from inspect import signature
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
 
 from lrbench.errors import InputError
 from lrbench.torchvision_data import TORCHVISION, missing_files, opening_old_pickles, unknown_data_set
@@ -103,6 +104,8 @@ def fetch(name: str, data_root: Path | None) -> Path:
             _move_into(landing, data_root)
     except _FAILURES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, HTTPError):  # it is also the server's answer, with an open socket
+            error.close()
         raise InputError(
             f"{name} was not fetched: {reason}. {data_root} holds nothing of it. When the cause is gone, type the same "
             f"again: lrbench data fetch {name} --data-root {data_root}"

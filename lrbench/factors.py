@@ -306,6 +306,14 @@ class Trial(BaseModel):
                 values[f"seed_{stream}"] = values.get("seed", 0)
         return values
 
+    @model_validator(mode="after")
+    def _fits_together(self):
+        if self.optimizer["name"] == "LBFGS" and self.precision == "fp16":
+            raise ValueError(
+                "LBFGS evaluates the loss itself, which the GradScaler of fp16 cannot follow: use bf16 or fp32"
+            )
+        return self
+
     @cached_property
     def content(self) -> dict:
         """What the trial is, as plain JSON. Factors at their defaults are left out, so that a factor added in a later
@@ -330,6 +338,16 @@ class Trial(BaseModel):
     @cached_property
     def condition_id(self) -> str:
         return _digest(self.condition)
+
+    def at(self, **seeds_and_replicate: int) -> "Trial":
+        """Return the same condition at other seeds and another replicate; a stream follows `seed` unless it is named.
+
+        Cheap where a study has very many trials: nothing but these numbers changes, and they are levels already.
+        """
+        seed = seeds_and_replicate.get("seed", self.seed)
+        follow = {f"seed_{stream}": seed for stream in STREAMS}
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_construct(**{**values, **follow, **seeds_and_replicate})
 
     def labels(self) -> dict[str, Any]:
         """The factors as they stand in a row: calls and tables as text, "off" where a number is not set."""

@@ -30,19 +30,21 @@ def _started() -> bool:
 
 
 def visible_gpus() -> list[dict]:
-    """Return the GPUs that this process may use: [{"id": what CUDA_VISIBLE_DEVICES takes, "name", "uuid"}]."""
+    """Return the GPUs that this process may use: [{"id": what CUDA_VISIBLE_DEVICES takes, "name", "uuid"}].
+
+    A GPU is named by its UUID: NVML numbers GPUs by their place on the bus and CUDA, by default, the fastest first.
+    """
     if not _started():
         return []
     found = []
     for index in range(pynvml.nvmlDeviceGetCount()):
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        found.append(
-            {"id": str(index), "name": pynvml.nvmlDeviceGetName(handle), "uuid": pynvml.nvmlDeviceGetUUID(handle)}
-        )
+        uuid = pynvml.nvmlDeviceGetUUID(handle)
+        found.append({"id": uuid, "name": pynvml.nvmlDeviceGetName(handle), "uuid": uuid})
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return found
-    by_name = {**{gpu["id"]: gpu for gpu in found}, **{gpu["uuid"]: gpu for gpu in found}}
+    by_name = {**{str(index): gpu for index, gpu in enumerate(found)}, **{gpu["uuid"]: gpu for gpu in found}}
     kept = []
     for word in visible.split(","):  # CUDA stops at the first entry that names no device
         if word.strip() not in by_name:

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import FACTORS, REQUIRED, SEEDS, Problems, Trial, check_level, recipe, unknown_factor
@@ -149,7 +149,13 @@ def parse_study(document: dict, name: str, source: str) -> Study:
             problem(f"fixed.{key}", f"is missing, and the workload has no recipe for it: write {key} = {example}")
     if problems:
         raise InputError(*problems)
-    return Study(name=name, question=question, replicates=replicates, fixed=fixed, grid=grid)
+    study = Study(name=name, question=question, replicates=replicates, fixed=fixed, grid=grid)
+    try:
+        for point in _product(grid, [factor for factor in grid if factor not in SEEDS]):
+            _condition({**fixed, **point}, "auto")
+    except InputError as error:
+        raise InputError(*(f"{source}: {problem}" for problem in error.problems)) from None
+    return study
 
 
 def _workload_points(fixed: dict, grid: dict) -> list[dict]:
@@ -182,24 +188,26 @@ def trials(study: Study, device: str = "auto") -> list[Trial]:
 
 def blocks(study: Study, device: str = "auto") -> list[tuple[int, list[Trial]]]:
     """Return [(block number, its trials in order)]; see `trials`."""
-    names = list(study.grid)
-    seed_names = [name for name in names if name in SEEDS]
-    other_names = [name for name in names if name not in SEEDS]
-    conditions = [
-        dict(zip(other_names, point, strict=True)) for point in itertools.product(*(study.grid[n] for n in other_names))
-    ]
-    seeds = [
-        dict(zip(seed_names, point, strict=True)) for point in itertools.product(*(study.grid[n] for n in seed_names))
-    ]
+    seeds, others = ([name for name in study.grid if (name in SEEDS) == is_seed] for is_seed in (True, False))
+    own_streams = {name: study.fixed[name] for name in SEEDS if name in study.fixed}
+    conditions = [_condition({**study.fixed, **point}, device) for point in _product(study.grid, others)]
     result = []
-    for seed, replicate in itertools.product(seeds, range(study.replicates)):
-        block = []
-        for condition in conditions:
-            values = {**study.fixed, **condition, **seed, "replicate": replicate}
-            if values.get("device", "auto") == "auto":
-                values["device"] = device
-            block.append(Trial(**values))
+    for point, replicate in itertools.product(_product(study.grid, seeds), range(study.replicates)):
+        block = [condition.at(**own_streams, **point, replicate=replicate) for condition in conditions]
         block.sort(key=lambda trial: trial.trial_id)
         random.Random("/".join(trial.trial_id for trial in block)).shuffle(block)
         result.append((len(result), block))
     return result
+
+
+def _product(grid: dict[str, list], names: list[str]) -> list[dict]:
+    return [dict(zip(names, levels, strict=True)) for levels in itertools.product(*(grid[name] for name in names))]
+
+
+def _condition(values: dict, device: str) -> Trial:
+    if values.get("device", "auto") == "auto":
+        values["device"] = device
+    try:
+        return Trial(**{name: level for name, level in values.items() if name not in SEEDS})
+    except ValidationError as error:  # each level is fine by itself, these do not go together
+        raise InputError(*(item["msg"].removeprefix("Value error, ") for item in error.errors())) from None

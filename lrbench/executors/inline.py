@@ -1,7 +1,7 @@
 """Trials in this very process, one after the other: for a debugger and for tracebacks with everything in them.
 
-Not for results that matter: cuDNN's plan cache, allocator and flags of one trial reach the next. The rows say
-`executor = inline` by having the runner's own process behind them; there is no time limit and no protection.
+Not for results that matter: cuDNN's plan cache and the allocator's state of one trial reach the next. There is no time
+limit and no protection: what ends a trial's process ends the run.
 """
 
 import os
@@ -28,7 +28,7 @@ class InlineExecutor:
 
         set_environment()
         running = Running(job=job, started=time.monotonic())
-        device = f"cuda:{job.gpu}" if job.gpu is not None else "cpu"
+        device = job.trial.device
         cores = os.sched_getaffinity(0)
         if job.cores:
             os.sched_setaffinity(0, job.cores)

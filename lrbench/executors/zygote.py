@@ -139,10 +139,13 @@ def _check(payload: dict, answer: Connection) -> None:
 
 
 def _run(payload: dict, answer: Connection) -> None:
+    import torch
+
     from lrbench.factors import Trial
     from lrbench.trial.flags import set_environment
     from lrbench.trial.loop import run_here
 
+    assert not torch.cuda.is_initialized(), "the zygote touched CUDA: no child of it can use a GPU"
     set_environment()
     if payload["cores"]:
         os.sched_setaffinity(0, payload["cores"])

@@ -121,8 +121,9 @@ def synthetic(image_size: int) -> Arrays:
     labels = np.arange(256 + 64, dtype=np.int64) % 2
     stripes = np.broadcast_to(((np.arange(size) // 8) % 2 * 80).astype(np.uint8)[:, None], (size, size))
     patterns = np.stack([stripes, stripes.T])[:, None]
-    noise = (fixed_bits(len(labels) * 3 * size * size, "synthetic images") >> np.uint64(56)).astype(np.uint16)
-    noise = (noise * 160 // 255).astype(np.uint8).reshape(-1, 3, size, size)
+    num_pixels = len(labels) * 3 * size * size
+    noise = fixed_bits(num_pixels // 8 + 1, "synthetic images").astype("<u8").view(np.uint8)[:num_pixels]
+    noise = (noise.astype(np.uint16) * 160 // 255).astype(np.uint8).reshape(-1, 3, size, size)
     images = patterns[labels] + noise
     return _arrays(images[:256], labels[:256], images[256:], labels[256:])
 
@@ -181,13 +182,17 @@ def decode(
     return (pixels if in_colour.any() else pixels[:, :1].copy()), labels
 
 
+def _open(path: Path) -> Image.Image:
+    with Image.open(path) as image:  # the file is closed, whole or broken; the pixels stay
+        image.load()
+        return image
+
+
 def _read(read: Callable, i: int, name: Callable[[int], str]) -> tuple[Image.Image, int]:
     try:
-        image, label = read(i)
-        image.load()
+        return read(i)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:  # PIL raises SyntaxError for a broken PNG
         raise InputError(f"{name(i)} cannot be read as an image: {error}") from None
-    return image, label
 
 
 def resized(images: np.ndarray, image_size: int) -> np.ndarray:
@@ -229,11 +234,7 @@ def imagefolder(path: str, data_root: Path | None, image_size: int, progress: Pr
         )
     listed = [(file, classes.index(c)) for part in files for c in sorted(part) for file in part[c]]
     images, labels = decode(
-        lambda i: (Image.open(listed[i][0]), listed[i][1]),
-        len(listed),
-        lambda i: str(listed[i][0]),
-        image_size,
-        progress,
+        lambda i: (_open(listed[i][0]), listed[i][1]), len(listed), lambda i: str(listed[i][0]), image_size, progress
     )
     if not parts:
         return hold_out_fifth(images, labels)

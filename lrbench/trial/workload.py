@@ -105,7 +105,7 @@ def _is_reference(data: Any) -> bool:
 def _function(value: Any, label: str, key: str) -> Callable:
     found = load_attribute(value) if isinstance(value, str) else value
     if not callable(found):
-        raise InputError(f"workload {label}: {key} = {value!r} is a {type(found).__name__}, not a function")
+        raise InputError(f"workload {label}: {key} = {value!r} is of type {type(found).__name__}, not a function")
     return found
 
 

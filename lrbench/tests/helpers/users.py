@@ -1,0 +1,238 @@
+"""A user's models, losses, groups and schedules, good and bad: tests name them as a user would, "module:attr".
+
+The good ones are transparent: their gradients are known by hand, so that a row can be checked against paper and pencil.
+The bad ones break in the training step, each in its own way.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+import torch
+from torch import Tensor, nn
+
+# ------------------------------------------------------------------------------------------ transparent models, losses
+
+
+class Bias(nn.Module):
+    """Logits that are two scalars, whatever the image: a in class 0, b in class 1, nothing elsewhere. Both begin at 0."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.a = nn.Parameter(torch.zeros(()))
+        self.b = nn.Parameter(torch.zeros(()))
+        self.num_classes = num_classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = torch.stack([self.a, self.b, *[self.a.new_zeros(())] * (self.num_classes - 2)])
+        return logits.expand(len(x), -1)
+
+
+class Logits(nn.Module):
+    """Logits that are the parameters themselves, one for each class, whatever the image. They begin at 0."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(num_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits.expand(len(x), -1)
+
+
+def two_groups(model: Bias) -> list[dict]:
+    """One parameter group for `a`, one for `b` at half the rate."""
+    return [{"params": [model.a]}, {"params": [model.b], "lr": 0.05}]
+
+
+def slope(logits: Tensor, labels: Tensor) -> Tensor:
+    """a + b: each SGD step lowers a and b by exactly the rate that was applied to them."""
+    return (logits[:, 0] + logits[:, 1]).mean()
+
+
+def _planted(train: list[float], validation: list[float]):
+    """A loss with the gradient of `slope` and the values given, told apart by the batch: validation has 7 images."""
+    plans = {True: iter(train), False: iter(validation)}
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        steep = slope(logits, labels)
+        value = next(plans[len(labels) != 7], 1.0)  # 1.0: the test images, at the end
+        return steep - steep.detach() + value
+
+    return loss
+
+
+flat = _planted([1.0] * 8, [1.0] * 6)  # never better than the first
+creeping = _planted([1.0] * 8, [1.0, 0.99, 0.98, 0.97])  # better by one hundredth each epoch
+training_creeps = _planted([1.0, 1.0, 0.9, 0.9, 0.8, 0.8, 0.7, 0.7], [1.0] * 4)  # only the training loss gets better
+steps_creep = _planted([1.0, 0.9, 0.9, 0.9, 0.8, 0.8, 0.8, 0.8], [1.0] * 4)
+
+
+def _explode_first():
+    steps = iter([1e35])
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        return slope(logits.float(), labels) * (next(steps, 1.0) if torch.is_grad_enabled() else 1.0)
+
+    return loss
+
+
+explode_first = _explode_first()  # the first step's gradients overflow when a GradScaler scales them
+
+
+def not_a_number(logits: Tensor, labels: Tensor) -> Tensor:
+    return slope(logits, labels) * float("nan")
+
+
+# ------------------------------------------------------------------------------------------------ streams made visible
+
+
+class Streams(nn.Module):
+    """A model that shows the streams of a seed: see `streams_loss`. A rate of 0 leaves its weights as they began."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4))
+        self.num_classes = num_classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        place = torch.arange(x[0].numel(), dtype=x.dtype)
+        pixels = (x.flatten(1) * place).mean(1)
+        dropped = nn.functional.dropout(torch.ones(len(x), 64), 0.5, self.training).sum(1)
+        seen = torch.stack([pixels, dropped], dim=1) + 0 * self.weight.sum()
+        return torch.cat([seen, torch.zeros(len(x), self.num_classes - 2)], dim=1)
+
+
+def _streams_loss():
+    epochs = iter(("order", "augmentation", "dropout"))
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return logits.mean()
+        numbered = torch.arange(len(labels))
+        value = {
+            "order": (labels * numbered).sum().float() + 0 * logits.sum(),
+            "augmentation": logits[:, 0].double().mean(),  # over all images: their order does not matter
+            "dropout": (logits[:, 1] * numbered).sum(),
+        }
+        return value[next(epochs)]
+
+    return loss
+
+
+streams_loss = _streams_loss()  # one step an epoch: what the order was, the crops and flips, the dropout masks
+
+
+# ------------------------------------------------------------------------------------------------------------ schedules
+
+
+def halve(step: int) -> float:
+    return 0.5**step
+
+
+def half(step: int) -> float:
+    return 0.5
+
+
+def keep(step: int) -> float:
+    return 1.0
+
+
+def refuse(step: int) -> float:
+    raise ValueError("this schedule knows no steps")
+
+
+not_a_function = 3
+
+# ------------------------------------------------------------------------------------------------------ broken models
+
+
+def _orphan() -> None:
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(0)
+
+
+def _print_and_exit() -> None:
+    print("the user printed this")
+    print("and this to stderr", file=sys.stderr)
+    os._exit(7)
+
+
+def _print_and_raise() -> None:
+    print("the user printed this")
+    raise RuntimeError("and then raised")
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _allocate() -> None:
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+_FAULTS = {
+    "none": lambda: None,
+    "raise": lambda: _raise(ValueError("the user's own words")),
+    "surrogate": lambda: _raise(ValueError("a file called \udcff")),
+    "system_exit": lambda: sys.exit(3),
+    "memory": lambda: _allocate(),
+    "memory_error": lambda: _raise(MemoryError()),
+    "segfault": lambda: ctypes.string_at(0),
+    "exit": lambda: os._exit(7),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "sleep": lambda: time.sleep(600),
+    "orphan": _orphan,
+    "print_and_exit": _print_and_exit,
+    "print_and_raise": _print_and_raise,
+}
+
+
+class Faulty(nn.Module):
+    """A small linear model that breaks in its first training step, in the way that `fault` names."""
+
+    def __init__(self, num_classes: int, fault: str = "none"):
+        super().__init__()
+        self.linear = nn.Linear(64, num_classes)
+        self.fault = fault
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            _FAULTS[self.fault]()
+        return self.linear(x.flatten(1)) * (float("nan") if self.fault == "nan" else 1.0)
+
+
+class Repaired(nn.Module):
+    """Breaks as long as no file is at `path`: what a user mends between two runs."""
+
+    def __init__(self, num_classes: int, path: str):
+        super().__init__()
+        self.linear = nn.Linear(64, num_classes)
+        self.path = path
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not os.path.exists(self.path):
+            raise RuntimeError(f"{self.path} is missing")
+        return self.linear(x.flatten(1))
+
+
+class Slow(nn.Module):
+    """A linear model whose every training step takes `seconds` longer."""
+
+    def __init__(self, num_classes: int, seconds: float):
+        super().__init__()
+        self.linear = nn.Linear(64, num_classes)
+        self.seconds = seconds
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            time.sleep(self.seconds)
+        return self.linear(x.flatten(1))
+
+
+def dies_when_built(num_classes: int) -> nn.Module:
+    """Kills the process that builds it: the check before a study's first trial."""
+    ctypes.string_at(0)
+    return nn.Identity()
