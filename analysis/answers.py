@@ -27,8 +27,8 @@ NESTED = {
 class Answer:
     """What a study's rows say to one question.
 
-    `title` is the question. `sentences` state the findings with their uncertainty; the first stands for the whole
-    answer in the report's headline. `table` holds plain values (seconds, fractions) under names that carry the unit;
+    `title` is the question. `sentences` state the findings with their uncertainty; the first `num_leading` of them stand
+    for the whole answer in the report's headline. `table` holds plain values (seconds, fractions) under names that carry the unit;
     `analysis.wording.displayed` makes it fit to print. `figure` draws when it is called, and not before. `notes` say
     how the numbers were made and what was left out.
     """
@@ -38,6 +38,7 @@ class Answer:
     table: "pd.DataFrame"
     figure: "Callable[[], Figure]"
     notes: tuple[str, ...] = ()
+    num_leading: int = 1
 
 
 def read_rows(folder, names=NAMES) -> "pd.DataFrame":

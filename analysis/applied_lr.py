@@ -170,7 +170,7 @@ def _table(found: list[Schedule]) -> pd.DataFrame:
                     "first": float(rates[0]),
                     **at,
                     "last": float(rates[-1]),
-                    "mean / base_lr": float(rates.mean()) / s.base_lr if s.base_lr > 0 else math.nan,
+                    "mean_over_base_lr": float(rates.mean()) / s.base_lr if s.base_lr > 0 else math.nan,
                 }
             )
     return pd.DataFrame(records)
@@ -195,18 +195,21 @@ def _figure(found: list[Schedule]):
                 steps = keep if len(lengths) == 1 else 100 * keep / max(1, len(rates) - 1)
                 lines.append((steps, rates[keep], group))
         panels.append((_label(s, names), lines, ()))
-    title = f"The rates that were applied, step by step: {count(len(found), 'schedule')}"
-    if len(found) > len(shown):
-        title += f" (the first {len(shown)} drawn)"
-    if any(len(s.traces) > 1 for s in shown):
-        split = listed([_label(s, names) for s in shown if len(s.traces) > 1])
-        title += f"; {split} took more than one course"
     return figures.small_multiples(
         panels,
-        title,
+        _figure_title(found, shown, names),
         "optimizer step" if len(lengths) == 1 else "% of the steps",
         "rate / base_lr" if relative else "learning rate",
     )
+
+
+def _figure_title(found: list[Schedule], shown: list[Schedule], names: dict[str, str]) -> str:
+    split = [s for s in found if len(s.traces) > 1]
+    title = "Every schedule gave one sequence of rates in all of its trials"
+    if split:
+        labels = listed([f"{_label(s, names)} took {len(s.traces)} courses" for s in split[:2]])
+        title = f"{labels}; {'every other schedule one' if len(split) < len(found) else 'none took only one'}"
+    return title if len(shown) == len(found) else f"{title} (the first {len(shown)} of {len(found)} drawn)"
 
 
 if __name__ == "__main__":

@@ -183,5 +183,6 @@ def by_place(rows: pd.DataFrame, one_place: Callable[[pd.DataFrame], Answer]) ->
         sentences=(warning, *said),
         table=pd.concat(tables, ignore_index=True) if tables else answers[0].table,
         figure=answers[0].figure,
+        num_leading=1 + answers[0].num_leading,
         notes=(f"The figure shows {parts[0].label}.", *dict.fromkeys(note for a in answers for note in a.notes)),
     )

@@ -4,6 +4,7 @@ A figure is 7 inches wide at 100 dpi: readable at 700 pixels. Its title is the f
 compute or choose; the answers do.
 """
 
+import math
 import textwrap
 from contextlib import contextmanager
 from functools import wraps
@@ -11,7 +12,7 @@ from pathlib import Path
 
 WIDTH_INCHES = 7.0
 DPI = 100
-INK, QUIET, FAINT = "#1f2328", "#6b7280", "#d5d9df"
+INK, QUIET, FAINT, DOTS = "#1f2328", "#6b7280", "#d5d9df", "#9aa3af"
 _RC = {
     "figure.dpi": DPI,
     "savefig.dpi": 2 * DPI,  # PNGs stay sharp on dense screens and when zoomed
@@ -33,7 +34,11 @@ _RC = {
     "ytick.labelsize": 9,
     "grid.color": "#eceff3",
     "grid.linewidth": 0.8,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
     "legend.frameon": False,
+    "legend.fontsize": 9,
+    "axes.formatter.useoffset": False,
     "svg.fonttype": "path",  # looks the same wherever it is opened, whatever fonts are there
     "svg.hashsalt": "lrbench",  # the same figure is the same file
 }
@@ -72,7 +77,7 @@ def canvas(height_inches: float, title: str, num_columns: int = 1, num_rows: int
 
     figure = Figure(figsize=(WIDTH_INCHES, height_inches))
     axes = figure.subplots(num_rows, num_columns, **named)
-    lines = textwrap.fill(title, 74)
+    lines = textwrap.fill(title, 68)
     figure.suptitle(lines, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK)
     return figure, axes
 
@@ -88,41 +93,63 @@ def message(text: str):
 
 @styled
 def forest(drawn, title: str, xlabel: str, band=()):
-    """Draw estimates with their intervals, one under the other, each over its single values.
+    """Draw estimates with their intervals, one under the other, each below its single values.
 
-    `drawn` is [(label, Estimate, values)]; the line stands at 1 and `band` shades where single A/A pairs fall.
+    `drawn` is [(label, where, Estimate, values)]; a row with a `where` is a part of the row above it. The line stands at
+    1, and `band` shades where single A/A pairs fall.
     """
-    figure, axes = canvas(1.1 + 0.44 * len(drawn), title)
+    figure, axes = canvas(1.2 + 0.4 * len(drawn), title)
     blue = palette(1)[0]
     if band:
-        axes.axvspan(*band, color="#f0f1f4", zorder=0, lw=0)
-    axes.axvline(1.0, color=QUIET, lw=1, zorder=1)
-    for y, (_, estimate, values) in enumerate(drawn):
-        axes.plot(list(values), [y] * len(values), "o", ms=3.5, color=FAINT, zorder=2)
-        if estimate.bounded:
-            axes.plot([estimate.low, estimate.high], [y, y], color=blue, lw=2.2, solid_capstyle="round", zorder=3)
-        axes.plot(estimate.value, y, "o", ms=6.5, color=blue, zorder=4)
+        axes.axvspan(*band, color="#eef0f4", zorder=0, lw=0)
         axes.annotate(
-            f"{estimate.value:.3f}", (1.0, y), xycoords=("axes fraction", "data"), xytext=(6, 0), va="center",
-            textcoords="offset points", fontsize=9,
+            "A/A",
+            (1.0, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            color=QUIET,
+            fontsize=8.5,
         )
-    axes.set_yticks(range(len(drawn)), [label for label, _, _ in drawn])
-    axes.set_ylim(len(drawn) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="x")
+    axes.axvline(1.0, color=QUIET, lw=1, zorder=1)
+    for y, (_, where, estimate, values) in enumerate(drawn):
+        axes.plot(list(values), [y - 0.24] * len(values), "o", ms=3, color=DOTS, mew=0, zorder=2)
+        _bar(axes, estimate, y, blue if not where else "#7fb2d6")
+        text = f"{estimate.value:.3f}" + (f"  [{estimate.low:.3f}, {estimate.high:.3f}]" if estimate.bounded else "")
+        axes.annotate(
+            text,
+            (1.0, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(8, 0),
+            va="center",
+            textcoords="offset points",
+            fontsize=8.5,
+            color=QUIET if where else INK,
+        )
+    _rows(axes, [where or label for label, where, *_ in drawn])
+    for text, (_, where, *_) in zip(axes.get_yticklabels(), drawn, strict=True):
+        text.set_color(QUIET if where else INK)
     axes.set_xlabel(xlabel)
     return figure
 
 
-def save(figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write the figure as NAME.svg and NAME.png, and return both paths. The same figure gives the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-    with style():
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
-        figure.savefig(png, metadata={"Software": None})
-    return svg, png
+def _bar(axes, estimate, y: float, colour, scale: float = 1.0) -> None:
+    if estimate.bounded:
+        ends = [scale * estimate.low, scale * estimate.high]
+        axes.plot(ends, [y, y], color=colour, lw=2.2, solid_capstyle="round", zorder=3)
+    if estimate.n:  # an open dot has no interval
+        inside = colour if estimate.bounded else "white"
+        axes.plot(scale * estimate.value, y, "o", ms=6.5, color=colour, mfc=inside, mew=1.5, zorder=4)
+
+
+def _rows(axes, labels: list[str]) -> None:
+    """Lay the y axis out as a list of rows, the first on top."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.6)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.margins(x=0.08)
 
 
 @styled
@@ -131,32 +158,33 @@ def identity(drawn, title: str):
 
     `drawn` is [(label, Estimate of the identical share, "k of n", (churn of repeats, churn of seeds))].
     """
-    figure, (left, right) = canvas(1.5 + 0.5 * len(drawn), title, num_columns=2, sharey=True)
+    figure, (left, right) = canvas(1.6 + 0.5 * len(drawn), title, num_columns=2, sharey=True)
     blue, orange = palette(2)
     for y, (_, share, text, churns) in enumerate(drawn):
-        left.plot([share.low, share.high], [y, y], color=blue, lw=2.2, solid_capstyle="round")
-        left.plot(share.value, y, "o", ms=7, color=blue)
-        inwards = -1 if share.value > 0.5 else 1
+        _bar(left, share, y, blue, scale=100)
+        half = share.value > 0.5
         left.annotate(
-            text, (share.value, y), xytext=(0, 9), textcoords="offset points", fontsize=9,
-            ha="right" if inwards < 0 else "left", va="bottom",
+            text,
+            (100 * share.value, y),
+            xytext=(4 if half else -4, 8),
+            textcoords="offset points",
+            fontsize=8.5,
+            ha="right" if half else "left",
+            color=QUIET,
         )
-        right.plot(churns, [y, y], color=FAINT, lw=2, zorder=1)
-        right.plot(churns[0], y, "o", ms=7, color=blue, label="repeats (same seed)" if y == 0 else None)
-        right.plot(churns[1], y, "D", ms=6, color=orange, label="different seeds" if y == 0 else None)
-    left.set_yticks(range(len(drawn)), [label for label, *_ in drawn])
-    left.set_ylim(len(drawn) - 0.4, -0.7)
-    left.set_xlim(-0.03, 1.03)
-    left.set_title("pairs of repeats that are bit-identical")
-    right.set_title("test images classified differently")
-    right.set_xlim(left=0)
-    right.margins(x=0.1)
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, handletextpad=0.2, columnspacing=1.0)
+        right.plot([100 * churn for churn in churns], [y, y], color=FAINT, lw=2, zorder=1)
+        right.plot(100 * churns[0], y, "o", ms=7, color=blue, zorder=3, label="repeats of one seed" if y == 0 else None)
+        right.plot(100 * churns[1], y, "D", ms=6, color=orange, zorder=2, label="different seeds" if y == 0 else None)
     for axes in (left, right):
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.grid(axis="x")
+        _rows(axes, [label for label, *_ in drawn])
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}%")
+    left.set_xlim(-4, 104)
+    left.set_xticks([0, 50, 100])
+    left.set_xlabel("pairs of repeats that are bit-identical")
+    right.set_xlabel("test images classified differently")
+    right.set_xlim(left=min(0.0, *right.get_xlim()))
+    if any(math.isfinite(churn) for *_, churns in drawn for churn in churns):
+        figure.legend(loc="outside lower right", ncols=2, handletextpad=0.2, columnspacing=1.2)
     return figure
 
 
@@ -170,21 +198,13 @@ def comparison(drawn, title: str, reference: str):
     blue = palette(1)[0]
     right.axvline(0.0, color=QUIET, lw=1, zorder=1)
     for y, (_, mean, values, difference) in enumerate(drawn):
-        left.plot([100 * v for v in values], [y] * len(values), "o", ms=4, color="#b9c0ca", zorder=2, alpha=0.7, mew=0)
-        for axes, estimate in ((left, mean), (right, difference)):
-            if estimate.bounded:
-                axes.plot([100 * estimate.low, 100 * estimate.high], [y, y], color=blue, lw=2.2, solid_capstyle="round")
-            if estimate.n:
-                axes.plot(100 * estimate.value, y, "o", ms=6.5, color=blue, zorder=4)
-    left.set_yticks(range(len(drawn)), [label for label, *_ in drawn])
-    left.set_ylim(len(drawn) - 0.5, -0.5)
-    left.set_title("final accuracy, %")
-    right.set_title(f"points against {reference}")
+        left.plot([100 * v for v in values], [y - 0.26] * len(values), "o", ms=3.5, color=DOTS, mew=0, zorder=2)
+        _bar(left, mean, y, blue, scale=100)
+        _bar(right, difference, y, blue, scale=100)
     for axes in (left, right):
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.grid(axis="x")
-        axes.margins(x=0.08)
+        _rows(axes, [label for label, *_ in drawn])
+    left.set_xlabel("final accuracy, % (small dots: seeds)")
+    right.set_xlabel(f"points against {reference}, paired by seed")
     return figure
 
 
@@ -195,11 +215,12 @@ def small_multiples(panels, title: str, xlabel: str, ylabel: str, percent: bool 
     `panels` is [(label, [(x, y, colour), …], band)]: colour is a number (that of the parameter group, say), and `band` is
     (x, low, high), or () for none.
     """
-    num_columns = min(3, len(panels))
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    num_columns = min(len(panels), 3 if len(panels) in (1, 2, 3, 5, 6, 9) else 4)
     num_rows = -(-len(panels) // num_columns)
-    figure, grid = canvas(
-        0.9 + 1.55 * num_rows, title, num_columns=num_columns, num_rows=num_rows, sharex=True, sharey=True, squeeze=False
-    )
+    height = 0.9 + 1.6 * num_rows + (0.8 if len(panels) <= 3 else 0)
+    figure, grid = canvas(height, title, num_columns, num_rows, sharex=True, sharey=True, squeeze=False)
     colours = palette(10)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
@@ -208,33 +229,55 @@ def small_multiples(panels, title: str, xlabel: str, ylabel: str, percent: bool 
             for x, y, _ in others if other != index else ():
                 axes.plot(x, y, color=FAINT, lw=0.9, zorder=1)
         if band:
-            axes.fill_between(*band, color=colours[0], alpha=0.18, lw=0, zorder=2)
-        for x, y, turn in lines:
-            axes.plot(x, y, color=colours[turn % 10], lw=1.8, zorder=3)
-        axes.set_title(textwrap.shorten(label, 34, placeholder="…"), fontsize=9.5)
+            axes.fill_between(*band, color=colours[0], alpha=0.2, lw=0, zorder=2)
+        for x, y, colour in lines:
+            axes.plot(x, y, color=colours[colour % 10], lw=1.8, zorder=3)
+        axes.set_title(textwrap.shorten(label, 46 if num_columns < 4 else 26, placeholder=" …"), fontsize=9)
         axes.grid(axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
         if log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.minorticks_off()
         if percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
+        else:
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        if index + num_columns >= len(panels):  # nothing below it: this panel carries the x axis
+            axes.tick_params(labelbottom=True)
     figure.supxlabel(xlabel, fontsize=9.5, color=QUIET)
     figure.supylabel(ylabel, fontsize=9.5, color=QUIET)
     return figure
 
 
 @styled
-def drift(minutes, speed, failed_minutes, title: str):
+def drift(seconds, speed, failed_seconds, title: str):
     """Draw each trial's speed, over its condition's median, against the time it began; failed trials at the bottom."""
     figure, axes = canvas(2.6, title)
-    axes.axhline(1.0, color=QUIET, lw=1, zorder=1)
+    span = max([*seconds, *failed_seconds])
+    unit, divisor = next(
+        (u, d) for u, d in (("hours", 3600), ("minutes", 60), ("seconds", 1)) if span > 3 * d or d == 1
+    )
     blue, _, _, red = palette(4)
-    axes.plot(minutes, speed, "o", ms=4, color=blue, alpha=0.65, mew=0)
-    low = min([*speed, 0.95])
-    if len(failed_minutes):
-        axes.plot(failed_minutes, [low] * len(failed_minutes), "x", ms=7, mew=2, color=red, zorder=3)
-        axes.annotate("failed", (failed_minutes[-1], low), xytext=(7, 0), textcoords="offset points", color=red, va="center")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
-    axes.set_xlabel("minutes since the first trial began")
+    axes.axhline(100.0, color=QUIET, lw=1, zorder=1)
+    axes.plot([s / divisor for s in seconds], [100 * v for v in speed], "o", ms=4, color=blue, alpha=0.65, mew=0)
+    if failed_seconds:
+        low = 100 * min(*speed, 0.95)
+        axes.plot([s / divisor for s in failed_seconds], [low] * len(failed_seconds), "x", ms=7, mew=2, color=red)
+        place = (failed_seconds[-1] / divisor, low)
+        axes.annotate("failed", place, xytext=(7, 0), textcoords="offset points", color=red, va="center", fontsize=9)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}%")
+    axes.set_xlabel(f"{unit} since the first trial began")
     axes.set_ylabel("speed / median of\nits condition")
     axes.grid(axis="y")
     return figure
+
+
+def save(figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write the figure as NAME.svg and NAME.png, and return both paths. The same figure gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+    with style():
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+        figure.savefig(png, metadata={"Software": None})
+    return svg, png

@@ -40,10 +40,17 @@ class Estimate:
             )
 
 
+def no_spread(values) -> bool:
+    """Return whether values are equal up to the rounding of sums of them."""
+    values = np.asarray(values, dtype=float)
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max()) if len(values) else True
+
+
 def t_interval(values) -> Estimate:
     """Where does the mean of the population lie that these n values were drawn from? (n,) → Estimate. Student (1908).
 
-    With one value the interval is unbounded; with none the value is nan. Equal values give an interval of width 0.
+    With one value, or several that show no spread at all, the interval is unbounded: t would claim certainty from nothing.
+    With none the value is nan.
     """
     from scipy import stats
 
@@ -52,10 +59,8 @@ def t_interval(values) -> Estimate:
     if n == 0:
         return Estimate(value=math.nan, low=-math.inf, high=math.inf, n=0)
     mean = float(values.mean())
-    if n == 1:
-        return Estimate(value=mean, low=-math.inf, high=math.inf, n=1)
-    if np.ptp(values) == 0:
-        return Estimate(value=mean, low=mean, high=mean, n=n)
+    if n == 1 or no_spread(values):
+        return Estimate(value=mean, low=-math.inf, high=math.inf, n=n)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n)
 
@@ -152,7 +157,7 @@ def paired_p(differences) -> float:
     differences = np.asarray(differences, dtype=float)
     if len(differences) < 2 or not differences.any():
         return 1.0
-    if np.ptp(differences) <= 1e-12 * np.abs(differences).max():
+    if no_spread(differences):
         return smallest_sign_flip_p(len(differences))
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 

@@ -6,95 +6,81 @@ What this does *not* do: find anything of its own; the headline takes the first 
 import pandas as pd
 
 from analysis.answers import Answer, all_answers
-from analysis.conditions import CUDNN_FLAGS, FACTORS, SEEDS, completed, group_ids, levels, varied
-from analysis.wording import count, level, listed, number, percent
+from analysis.conditions import completed, levels, varied
+from analysis.provenance import flag_violations, statuses
+from analysis.reproducibility import digested, replicate_pairs
+from analysis.throughput import INERT, timed
+from analysis.wording import count, level
 from lrbench.record import STATUSES
 
 
-def headline(rows: pd.DataFrame, answers: dict[str, Answer] | None = None) -> tuple[str, ...]:
-    """Return the first lines of the report, 3 to 6 sentences; what failed or did not hold leads.
+def headline(rows: pd.DataFrame, answers: dict[str, Answer] | None = None, num_planned: int = 0) -> tuple[str, ...]:
+    """Return the first lines of the report, about 3 to 6 sentences; what failed or did not hold leads.
 
-    `answers` are those of `all_answers(rows)`, computed here where they are not given.
+    `answers` are those of `all_answers(rows)`, computed here where they are not given. `num_planned` is the number of
+    trials that the study has, 0 where that is not known.
     """
     if rows.empty:
         return ("No trial has a row yet: there is nothing to report. Type the command of the study again to run it.",)
     answers = all_answers(rows) if answers is None else answers
-    sentences = [_counts(rows), *_failures(rows), *_violations(rows), *_inert(rows)]
-    names = ("throughput", "reproducibility", "schedulers") if len(completed(rows)) else ()
-    said = [answers[name].sentences[0] for name in names]
-    if _inert(rows) and any(name in varied(rows) for name in CUDNN_FLAGS):
-        said = said[1:]  # it says the same as _inert
-    return (*sentences, *said)
+    sentences = [*flag_violations(rows), *_unfinished(rows, num_planned), statuses(rows)]
+    if completed(rows).empty:
+        return tuple(sentences)
+    if _all_inert(rows):
+        sentences.append(INERT)
+    for name in ("throughput", "reproducibility", "schedulers"):
+        sentences += answers[name].sentences[: answers[name].num_leading]
+    # on a CPU throughput opens with the same words
+    return tuple(dict.fromkeys(sentences))
 
 
-def _counts(rows: pd.DataFrame) -> str:
-    num_conditions = rows["condition_id"].nunique()
-    num_seeds = int(group_ids(rows, SEEDS).nunique())
-    return (
-        f"{count(len(completed(rows)), 'trial')} of {count(len(rows), 'trial')} completed: "
-        f"{count(num_conditions, 'condition')}, {count(num_seeds, 'seed')}, "
-        f"{count(int(rows['replicate'].nunique()), 'replicate')}."
-    )
-
-
-def _failures(rows: pd.DataFrame) -> list[str]:
-    failed = rows[rows["status"] != "completed"]
-    if failed.empty:
+def _unfinished(rows: pd.DataFrame, num_planned: int) -> list[str]:
+    missing = num_planned - len(rows)
+    if missing <= 0:
         return []
-    kinds = failed["status"].astype(str).value_counts()
-    parts = [f"{amount} {kind.replace('_', ' ')}" for kind, amount in kinds.items()]
-    return [f"{count(len(failed), 'trial')} failed ({', '.join(parts)}); they are in no comparison below."]
+    return [f"The study is not finished: {count(missing, 'trial')} of {num_planned:,} still to run."]
 
 
-def _violations(rows: pd.DataFrame) -> list[str]:
-    broken = rows[rows["flags_held"] == False]  # noqa: E712 (null is not False)
-    if broken.empty:
-        return []
-    return [f"In {count(len(broken), 'trial')} a flag that was asked for was not in force: do not trust their comparison."]
-
-
-def _inert(rows: pd.DataFrame) -> list[str]:
+def _all_inert(rows: pd.DataFrame) -> bool:
     known = rows["cudnn_flags_inert"].dropna()
-    if known.empty or not known.astype(bool).all():
-        return []
-    return [
-        "All of it ran on a CPU, where the cuDNN flags are inert: any difference between their levels is noise."
-    ]
+    return len(known) > 0 and bool(known.astype(bool).all())
 
 
 def main_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each condition: the factors that vary, then what was seen.
 
-    num_trials, one num_… column for each status that occurs, samples_per_second (median of trials alone on their
-    device), final_accuracy (mean) and accuracy_sd (over all its trials), num_identical of num_pairs (disjoint pairs
-    of replicates with equal weights). Null where there is nothing to tell it from.
+    num_trials, then num_STATUS for each status but completed that occurs; samples_per_second is the median of trials
+    alone on their device, final_accuracy the mean and accuracy_sd the standard deviation over all its trials (seeds and
+    replicates), num_bit_identical a text "k of n" over disjoint pairs of replicates. `analysis.wording.displayed` makes
+    it fit to print.
     """
     names = varied(rows)
-    statuses = [s for s in STATUSES if s in set(rows["status"].astype(str))]
+    failed = [s for s in STATUSES[1:] if (rows["status"] == s).any()]
     records = []
     for part in _by_condition(rows, names):
-        done = completed(part)
-        alone = done[done["packed"] == False]  # noqa: E712 (null is not False)
+        done, pairs = completed(part), replicate_pairs(digested(part))
+        same = int((pairs["weights_sha256"] == pairs["weights_sha256_second"]).sum())
         records.append(
             {
                 **{name: level(part[name].iloc[0]) for name in names},
                 "num_trials": len(part),
-                **{f"num_{s}": int((part["status"] == s).sum()) for s in statuses},
-                "samples_per_second": alone["samples_per_second"].median(),
+                **{f"num_{s}": int((part["status"] == s).sum()) for s in failed},
+                "samples_per_second": timed(part)["samples_per_second"].median(),
                 "final_accuracy": done["final_accuracy"].mean(),
-                "sd_accuracy": done["final_accuracy"].std(),
+                "accuracy_sd": done["final_accuracy"].std(),
+                "num_bit_identical": f"{same:,} of {len(pairs):,}" if len(pairs) else "–",
             }
         )
-    columns = [*names, "num_trials", *(f"num_{s}" for s in statuses), "samples_per_second", "final_accuracy", "sd_accuracy"]
-    return pd.DataFrame(records, columns=columns)
+    numbers = ("samples_per_second", "final_accuracy", "accuracy_sd", "num_bit_identical")
+    return pd.DataFrame(records, columns=[*names, "num_trials", *(f"num_{s}" for s in failed), *numbers])
 
 
 def _by_condition(rows: pd.DataFrame, names: list[str]) -> list[pd.DataFrame]:
     """Split rows by the factors that vary, in the order of their levels."""
-    if not names or rows.empty:
+    if rows.empty or not names:
         return [rows] if len(rows) else []
-    order = pd.DataFrame(
-        {name: rows[name].astype(object).where(rows[name].notna(), None).map({v: i for i, v in enumerate(levels(rows, name))}) for name in names}
+    order = {name: {value: place for place, value in enumerate(levels(rows, name))} for name in names}
+    places_of = pd.DataFrame(
+        {n: [order[n][None if pd.isna(v) else v] for v in rows[n].astype(object)] for n in names}, index=rows.index
     )
-    key = order.fillna(-1).apply(tuple, axis=1)
-    return [rows[key == value] for value in sorted(key.unique())]
+    return [rows.loc[part.index] for _, part in places_of.groupby(names)]

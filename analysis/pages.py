@@ -1,19 +1,30 @@
 """What the report's notebook calls: read the study, then show its headline, tables and answers, one call a cell.
 
-Every output carries HTML (the page), Markdown (report.md) and plain text; figures are SVG and PNG, and lie beside the
-report as files. What this does *not* do: compute or draw.
+Every output carries HTML (for the page), Markdown (for report.md) and plain text; figures are SVG and PNG, and lie
+beside the report as files too. What this does *not* do: compute or draw.
 """
 
 import base64
 import html
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from analysis import figures
+from analysis import figures, overview
 from analysis.answers import Answer, all_answers, read_rows
-from analysis.wording import displayed
+from analysis.conditions import FACTORS
+from analysis.provenance import failures
+from analysis.schedulers import learning_curves
+from analysis.wording import count, displayed
+
+# what a reader would type stands in code type: factors (with a level), calls of classes, settings of a study file
+_CODE = re.compile(
+    rf"\b(?:{'|'.join(sorted(FACTORS, key=len, reverse=True))}|replicates|seed)\b(?:\s?=\s?(?:\[[^\]]*\]|\"[^\"]*\"|\w+(?:\.\w+)*))"
+    rf"|\b(?:cudnn_\w+|deterministic_algorithms|base_lr|num_threads|channels_last|[A-Z]\w+LR\w*|ReduceLROnPlateau)\b"
+    r"(?:\([^()]*\))?|\[grid\]|\{[^{}]*\}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,46 +45,69 @@ def read_study(folder: str, out: str) -> Page:
     return Page(record=read_study_record(folder), rows=rows, answers=all_answers(rows), out=Path(out))
 
 
-def show_sentences(sentences) -> None:
-    """Show sentences as a list, one a line."""
-    sentences = list(sentences)
-    if sentences:
-        _show(
-            markdown="\n".join(f"- {_escaped(sentence)}" for sentence in sentences),
-            page="<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences) + "</ul>",
-            text="\n".join(f"- {sentence}" for sentence in sentences),
-        )
+# ------------------------------------------------------------------------------------------------------ parts of a page
 
 
-def show_table(table: pd.DataFrame) -> None:
-    """Show a table in print: units, intervals joined, numbers to the right."""
-    if table.empty:
-        return
-    shown = displayed(table)
-    right = [not pd.api.types.is_string_dtype(table[n]) for n in table.columns if _heads(table, n)]
-    lines = [
-        "| " + " | ".join(shown.columns) + " |",
-        "|" + "|".join("---:" if end else "---" for end in right) + "|",
-        *("| " + " | ".join(_escaped(str(v)).replace("|", "\\|") for v in row) + " |" for row in shown.itertuples(index=False)),
-    ]
-    classes = ['class="number"' if end else "" for end in right]
-    head = "".join(f"<th {c}>{html.escape(name)}</th>" for c, name in zip(classes, shown.columns, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td {c}>{html.escape(str(v))}</td>" for c, v in zip(classes, row, strict=True)) + "</tr>"
-        for row in shown.itertuples(index=False)
+def show_title(page: Page) -> None:
+    """Show the study's question, and what it is in one line."""
+    study = page.record["study"]
+    facts = f"{study['name']} · {count(len(page.rows), 'trial')}"
+    started = page.rows["started_at"].dropna()
+    if len(started):
+        facts += f" · {min(started)[:10]}"
+    _show(
+        markdown=f"# {_marked(study['question'], _MARKDOWN)}\n\n{_marked(facts, _MARKDOWN)}",
+        page=f'<h1>{_marked(study["question"], _HTML)}</h1><p class="facts">{html.escape(facts)}</p>',
+        text=f"{study['question']}\n{facts}",
     )
-    page = f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    _show(markdown="\n".join(lines), page=page, text=shown.to_string(index=False))
+
+
+def show_headline(page: Page) -> None:
+    """Show the first lines of the report."""
+    sentences = overview.headline(page.rows, page.answers, page.record["num_trials"])
+    _show_list(sentences, "headline")
+
+
+def show_main_table(page: Page) -> None:
+    """Show one row for each condition."""
+    show_table(overview.main_table(page.rows))
 
 
 def show_answer(page: Page, name: str) -> None:
     """Show one answer: its sentences, its figure, its table, its notes."""
     answer = page.answers[name]
-    show_sentences(answer.sentences)
+    _show_list(answer.sentences, "findings")
     show_figure(page, name, answer.figure(), answer.title)
     show_table(answer.table)
     for note in answer.notes:
-        _show(markdown=f"*{_escaped(note)}*", page=f'<p class="note">{html.escape(note)}</p>', text=note)
+        text = _marked(note, _MARKDOWN)
+        _show(markdown=f"<sub>{text}</sub>", page=f'<p class="note">{_marked(note, _HTML)}</p>', text=note)
+
+
+def show_learning_curves(page: Page) -> None:
+    """Show the validation error after each epoch for every scheduler."""
+    show_figure(page, "learning_curves", learning_curves(page.rows), "Validation error after each epoch")
+
+
+def show_failures(page: Page) -> None:
+    """Show one row for each failed trial; nothing where none failed."""
+    show_table(failures(page.rows))
+
+
+def show_table(table: pd.DataFrame) -> None:
+    """Show a table in print: units, intervals joined, numbers to the right. Nothing where it has no rows."""
+    if table.empty:
+        return
+    shown = displayed(table)
+    right = [_is_number(column) for _, column in shown.items()]
+    rules = ["---:" if end else "---" for end in right]
+    rows = [[str(value) for value in row] for row in shown.itertuples(index=False)]
+    lines = [_line(shown.columns), "|" + "|".join(rules) + "|", *map(_line, rows)]
+    classes = [' class="number"' if end else "" for end in right]
+    head = "".join(f"<th{c}>{html.escape(name)}</th>" for c, name in zip(classes, shown.columns, strict=True))
+    body = "".join(f"<tr>{_cells(row, classes)}</tr>" for row in rows)
+    page = f'<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    _show(markdown="\n".join(lines), page=page, text=shown.to_string(index=False))
 
 
 def show_figure(page: Page, name: str, figure, alt: str) -> None:
@@ -89,15 +123,49 @@ def show_figure(page: Page, name: str, figure, alt: str) -> None:
     )
 
 
-def _heads(table: pd.DataFrame, name: str) -> bool:
-    return not any(name.endswith(end) and name.removesuffix(end) in table for end in ("_low", "_high"))
+# ------------------------------------------------------------------------------------------------------------- markup
 
 
-def _escaped(text: str) -> str:
-    """Keep torch's names whole in Markdown: an underscore, a star and a bracket mean themselves."""
+def _show_list(sentences, kind: str) -> None:
+    items = "".join(f"<li>{_marked(sentence, _HTML)}</li>" for sentence in sentences)
+    _show(
+        markdown="\n".join(f"- {_marked(sentence, _MARKDOWN)}" for sentence in sentences),
+        page=f'<ul class="{kind}">{items}</ul>',
+        text="\n".join(f"- {sentence}" for sentence in sentences),
+    )
+
+
+def _cells(row: list[str], classes: list[str]) -> str:
+    return "".join(f"<td{c}>{html.escape(value)}</td>" for c, value in zip(classes, row, strict=True))
+
+
+def _line(values) -> str:
+    return "| " + " | ".join(_MARKDOWN[1](str(value)).replace("|", "\\|") for value in values) + " |"
+
+
+def _is_number(column: pd.Series) -> bool:
+    return all(re.match(r"^[+−–<]?\s?\d|^–$", value) for value in column) and not all(v == "–" for v in column)
+
+
+def _escaped_markdown(text: str) -> str:
     for character in "\\`*_<[":
         text = text.replace(character, f"\\{character}")
     return text
+
+
+# how code and plain text are written in each markup
+_HTML = (lambda text: f"<code>{html.escape(text)}</code>", html.escape)
+_MARKDOWN = (lambda text: f"`{text}`", _escaped_markdown)
+
+
+def _marked(text: str, markup) -> str:
+    """Return text with what a reader would type set as code, and the rest escaped."""
+    code, plain = markup
+    parts, end = [], 0
+    for match in _CODE.finditer(text):
+        parts += [plain(text[end : match.start()]), code(match[0])]
+        end = match.end()
+    return "".join([*parts, plain(text[end:])])
 
 
 def _show(markdown: str, page: str, text: str) -> None:
@@ -108,15 +176,3 @@ def _display(bundle: dict[str, str], metadata: dict[str, str]) -> None:
     from IPython.display import display
 
     display(bundle, metadata=metadata, raw=True)
-
-
-def show_headline(page: Page) -> None:
-    from analysis.overview import headline
-
-    show_sentences(headline(page.rows, page.answers))
-
-
-def show_main_table(page: Page) -> None:
-    from analysis.overview import main_table
-
-    show_table(main_table(page.rows))

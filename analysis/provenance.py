@@ -87,8 +87,14 @@ def statuses(rows: pd.DataFrame) -> str:
     done, failed = len(completed(rows)), rows[rows["status"] != "completed"]
     if failed.empty:
         return "The one trial completed." if done == 1 else f"All {done:,} trials completed."
-    parts = [f"{amount:,} {kind.replace('_', ' ')}" for kind, amount in failed["status"].astype(str).value_counts().items()]
-    start = f"{done:,} of {count(len(rows), 'trial')} completed" if done else f"None of {count(len(rows), 'trial')} completed"
+    parts = [
+        f"{amount:,} {kind.replace('_', ' ')}" for kind, amount in failed["status"].astype(str).value_counts().items()
+    ]
+    start = (
+        f"{done:,} of {count(len(rows), 'trial')} completed"
+        if done
+        else f"None of {count(len(rows), 'trial')} completed"
+    )
     return f"{start}; {listed(parts)}: these are in no comparison."
 
 
@@ -199,15 +205,15 @@ def _figure(rows: pd.DataFrame):
     usable = usable[usable["started_at"].notna()]
     if usable.empty:
         return figures.message("No trial completed alone on its device, so there is no speed to follow over time")
-    speed = usable["samples_per_second"] / usable.groupby("condition_id", observed=True)["samples_per_second"].transform(
-        "median"
-    )
+    speed = usable["samples_per_second"] / usable.groupby("condition_id", observed=True)[
+        "samples_per_second"
+    ].transform("median")
     started = pd.to_datetime(rows["started_at"], utc=True, format="ISO8601")
-    minutes = (started - started.min()).dt.total_seconds() / 60
+    since = (started - started.min()).dt.total_seconds()
     failed = rows[(rows["status"] != "completed") & started.notna()]
     spread = float(np.quantile(np.abs(speed - 1), 0.9))
     title = f"Speed over the run: nine of ten trials within {percent(spread)} of their condition's median"
-    return figures.drift(minutes[usable.index].tolist(), speed.tolist(), minutes[failed.index].tolist(), title)
+    return figures.drift(since[usable.index].tolist(), speed.tolist(), since[failed.index].tolist(), title)
 
 
 if __name__ == "__main__":

@@ -155,6 +155,7 @@ def _converted(notebook, exporter: str, template: str, title: str, priority: lis
 
     config = Config()
     config.NbConvertBase.display_data_priority = priority
+    config.HTMLExporter.exclude_anchor_links = True
     made = getattr(nbconvert, exporter)(
         config=config, template_name=template, extra_template_basedirs=[str(templates_folder())]
     )

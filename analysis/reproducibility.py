@@ -152,7 +152,13 @@ def _one_place(rows: pd.DataFrame) -> Answer:
     usable = digested(rows)
     found = cells(usable)
     compared = [cell for cell in found if cell.num_pairs]
-    sentences = [_overall(usable, compared), *_differing(compared), *_seed_spread(found), *_flag_changes(usable)]
+    sentences = [
+        _overall(usable, compared),
+        *_differing(compared),
+        *_seed_spread(found),
+        *_flag_changes(usable, compared),
+        *_twins(usable),
+    ]
     notes = [
         "A pair is two replicates of one trial in two fresh processes; pairs are disjoint, so their counts have exact "
         "bounds (Clopper and Pearson). After no mismatch the upper end is the one-sided 95% bound 1 - 0.05^(1/n). "
@@ -268,7 +274,7 @@ def _seed_spread(found: list[Cell]) -> list[str]:
     if not fixed:
         return []
     if not spread:
-        return ["How much seeds matter cannot be told from one seed: add seed = \"0-4\" under [grid]."]
+        return ['How much seeds matter cannot be told from one seed: add seed = "0-4" under [grid].']
     shares = [cell.seed_churn for cell in fixed if known(cell.seed_churn)]
     disagree = f", and two seeds disagree on {_range(shares, percent)} of test images" if shares else ""
     return [
@@ -282,31 +288,46 @@ def _range(values: list[float], form) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _flag_changes(rows: pd.DataFrame) -> list[str]:
-    """Say for each cuDNN flag that varies whether switching it changed any bit at the same seed and replicate."""
-    sentences = []
+def _flag_changes(rows: pd.DataFrame, found: list[Cell]) -> list[str]:
+    """Say for each cuDNN flag whether switching it changed any bit, among cells whose repeats are always identical.
+
+    Elsewhere the same seed gives other bits anyhow, and a difference says nothing of the flag.
+    """
+    stable = [cell.factors for cell in found if not cell.num_different]
+    keep = pd.Series(False, index=rows.index)
+    for factors in stable:
+        here = [rows[n].isna() if v is None else rows[n] == v for n, v in factors.items()]
+        keep |= pd.concat(here, axis=1).all(axis=1) if here else True
+    rows = rows[keep]
     inert = bool(len(rows)) and bool((rows["cudnn_flags_inert"] == True).all())  # noqa: E712 (null is not True)
+    sentences = []
     for flag in varied(rows, CUDNN_FLAGS):
         pairs = conditions.paired(rows, flag, True, False)
         if pairs.empty:
             continue
-        same = int((pairs["weights_sha256"] == pairs["weights_sha256_reference"]).sum())
-        expected = ", as it must on a CPU, where it is inert" if inert and same == len(pairs) else ""
-        if same == len(pairs):
-            sentences.append(f"Switching {flag} changed no bit of the weights in {count(same, 'pair')}{expected}.")
-        else:
-            sentences.append(
-                f"Switching {flag} changed the weights in {len(pairs) - same:,} of {count(len(pairs), 'pair')} at the "
-                "same seed."
+        changed = int((pairs["weights_sha256"] != pairs["weights_sha256_reference"]).sum())
+        where = "" if len(stable) == len(found) else ", where repeats are identical"
+        if changed:
+            text = (
+                f"changed the weights in {changed:,} of {count(len(pairs), 'pair')} of trials with the same seed{where}"
             )
+        else:
+            text = f"changed no bit of the weights in {count(len(pairs), 'pair')} of trials with the same seed{where}"
+            text += ", as it must on a CPU" if inert else ""
+        sentences.append(f"Switching {flag} {text}.")
+    return sentences
+
+
+def _twins(rows: pd.DataFrame) -> list[str]:
+    """Say where different seeds gave the same weights: a seed that reaches nothing makes every other count worthless."""
     neighbours = seed_pairs(rows)
     twins = int((neighbours["weights_sha256"] == neighbours["weights_sha256_second"]).sum())
-    if twins:
-        sentences.append(
-            f"{twins:,} of {count(len(neighbours), 'pair')} of different seeds gave bit-identical weights: this "
-            "workload does not use the stream that was varied."
-        )
-    return sentences
+    if not twins:
+        return []
+    return [
+        f"{twins:,} of {count(len(neighbours), 'pair')} of different seeds gave bit-identical weights: this workload does "
+        "not use the stream that was varied."
+    ]
 
 
 def _table(found: list[Cell]) -> pd.DataFrame:
@@ -319,9 +340,9 @@ def _table(found: list[Cell]) -> pd.DataFrame:
             "differing_share": cell.mismatch.value,
             "differing_share_low": cell.mismatch.low if cell.num_pairs else math.nan,
             "differing_share_high": cell.mismatch.high if cell.num_pairs else math.nan,
-            "run_sd_points": cell.run_sd,
-            "seed_sd_points": cell.seed_sd,
-            "run_churn_share": cell.run_churn,
+            "run_to_run_sd": cell.run_sd,
+            "seed_sd": cell.seed_sd,
+            "run_to_run_churn_share": cell.run_churn,
             "seed_churn_share": cell.seed_churn,
             "max_logit_difference": cell.max_logit_difference,
         }
@@ -344,7 +365,9 @@ def _figure(found: list[Cell]):
     drawn = [
         (
             cell.label.replace(", ", "\n"),
-            Estimate(value=1 - cell.mismatch.value, low=1 - cell.mismatch.high, high=1 - cell.mismatch.low, n=0),
+            Estimate(
+                value=1 - cell.mismatch.value, low=1 - cell.mismatch.high, high=1 - cell.mismatch.low, n=cell.num_pairs
+            ),
             f"{cell.num_identical:,} of {cell.num_pairs:,}",
             (cell.run_churn, cell.seed_churn),
         )

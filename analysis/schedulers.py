@@ -32,6 +32,7 @@ from analysis.conditions import (
 from analysis.intervals import (
     Estimate,
     holm,
+    no_spread,
     paired_p,
     pairs_needed,
     rank_intervals,
@@ -184,15 +185,17 @@ def _sentences(setting: Setting) -> list[str]:
     if not others:
         return [
             f"Only {names[best]} was run, with a final accuracy of {mean}; to compare schedulers, list several under "
-            "[grid], with { name = \"ConstantLR\", factor = 1.0 } as the baseline."
+            '[grid], with { name = "ConstantLR", factor = 1.0 } as the baseline.'
         ]
     if setting.num_seeds < 2:
         return [
             f"With a single seed no scheduler can be told from another: {names[best]} came first with "
-            f"{percent(scores.mean(), 2)}, but the spread over seeds is unknown. Add seed = \"0-9\" under [grid]."
+            f'{percent(scores.mean(), 2)}, but the spread over seeds is unknown. Add seed = "0-9" under [grid].'
         ]
     if setting.scores.stack().nunique() == 1:
-        return [f"Every scheduler ended at exactly {percent(scores.mean(), 2)} on every seed: this workload does not tell them apart."]
+        return [
+            f"Every scheduler ended at exactly {percent(scores.mean(), 2)} on every seed: this workload does not tell them apart."
+        ]
     return [_about_best(setting, names, mean), *_about_ties(setting, names), *_about_power(setting, names)]
 
 
@@ -200,7 +203,7 @@ def _about_best(setting: Setting, names: dict, mean: str) -> str:
     best = setting.arms[0]
     if not setting.baseline:
         worst = setting.pairs[best, setting.arms[-1]]
-        return f"{names[best]} has the highest mean accuracy, {mean}: {_difference(worst, names)}."
+        return f"{names[best]} has the highest mean accuracy, {mean}: {_difference(worst, names, whose=False)}."
     told = [c for c in setting.against.values() if c.told_apart]
     if not told:
         largest = max(setting.against.values(), key=lambda c: abs(c.estimate.value))
@@ -212,15 +215,17 @@ def _about_best(setting: Setting, names: dict, mean: str) -> str:
     if best == setting.baseline:
         return f"{names[best]}, the baseline, has the highest mean accuracy, {mean}: {_difference(first, names)}."
     verdict = "" if first.told_apart else "; not told apart"
-    return f"{names[best]} has the highest mean accuracy, {mean}: {_difference(first, names)}{verdict}."
+    return f"{names[best]} has the highest mean accuracy, {mean}: {_difference(first, names, whose=False)}{verdict}."
 
 
-def _difference(c: Comparison, names: dict) -> str:
+def _difference(c: Comparison, names: dict, whose: bool = True) -> str:
     estimate = c.estimate
+    subject = f"{names[c.a]} " if whose else ""
     if not estimate.bounded:
-        return f"{names[c.a]} {points(estimate.value)} points against {names[c.b]}, from one seed: no interval"
+        seen = "from one seed" if estimate.n < 2 else f"the same on all {estimate.n} seeds"
+        return f"{subject}{points(estimate.value)} points against {names[c.b]} ({seen}: no interval)"
     return (
-        f"{names[c.a]} {points(estimate.value)} points against {names[c.b]} "
+        f"{subject}{points(estimate.value)} points against {names[c.b]} "
         f"(95% interval {points(estimate.low)} to {points(estimate.high)}, Holm-corrected p {_p(c.corrected_p)})"
     )
 
@@ -240,10 +245,10 @@ def _about_ties(setting: Setting, names: dict) -> list[str]:
 
 
 def _about_power(setting: Setting, names: dict) -> list[str]:
-    spreads = [float(np.std(c.differences, ddof=1)) for c in setting.pairs.values() if len(c.differences) > 1]
-    sd = float(np.median(spreads)) if spreads else math.nan
-    if not known(sd) or sd == 0:
+    spread = [c.differences for c in setting.pairs.values() if len(c.differences) > 1 and not no_spread(c.differences)]
+    if not spread:
         return []
+    sd = float(np.median([np.std(differences, ddof=1) for differences in spread]))
     smallest = smallest_detectable(sd, setting.num_seeds)
     if not known(smallest):
         return []
@@ -312,11 +317,13 @@ def _records(setting: Setting) -> list[dict]:
     records = []
     for index, arm in enumerate(setting.arms):
         scores = setting.scores[arm].dropna()
-        mean = t_interval(scores)
+        mean = _accuracy_interval(scores)
         record = {
             **{name: level(value) for name, value in setting.factors.items()},
             "scheduler": arm,
             "num_seeds": len(scores),
+            "rank": _span(*ranks[index]) if ranks is not None else "–",
+            "first_share": float(firsts[index]) if firsts is not None else math.nan,
             "final_accuracy": mean.value,
             "final_accuracy_low": mean.low,
             "final_accuracy_high": mean.high,
@@ -328,17 +335,30 @@ def _records(setting: Setting) -> list[dict]:
             record |= _difference_columns("to_baseline", against)
             record["better_share"] = win_probability(against.differences).value if against else math.nan
         record |= _difference_columns("to_best", setting.pairs.get((best, arm)), sign=-1)
-        record["rank"] = f"{ranks[index][0]}–{ranks[index][1]}" if ranks is not None else "–"
-        record["first_share"] = float(firsts[index]) if firsts is not None else math.nan
         records.append(record)
     return records
 
 
+def _span(low: int, high: int) -> str:
+    return f"{low}" if low == high else f"{low}–{high}"
+
+
+def _accuracy_interval(scores) -> Estimate:
+    """Student's interval over seeds, cut where accuracy ends: few seeds would take it beyond 100%."""
+    estimate = t_interval(scores)
+    return estimate.map(lambda value: min(1.0, max(0.0, value))) if estimate.bounded else estimate
+
+
 def _difference_columns(name: str, c: Comparison | None, sign: int = 1) -> dict:
     if c is None or not len(c.differences):
-        return {f"{name}_points": math.nan, f"{name}_points_low": math.nan, f"{name}_points_high": math.nan, f"{name}_p": math.nan}
+        return {
+            f"{name}_points": math.nan,
+            f"{name}_points_low": math.nan,
+            f"{name}_points_high": math.nan,
+            f"{name}_p": math.nan,
+        }
     estimate = t_interval(sign * c.differences)
-    p = c.corrected_p if estimate.bounded else math.nan
+    p = c.corrected_p if estimate.n > 1 else math.nan
     return {
         f"{name}_points": estimate.value,
         f"{name}_points_low": estimate.low,
@@ -358,7 +378,7 @@ def _figure(found: list[Setting]):
         scores = setting.scores[arm].dropna()
         c = setting.against.get(arm) if setting.baseline else setting.pairs.get((reference, arm))
         difference = t_interval((c.differences if setting.baseline else -c.differences) if c is not None else [])
-        drawn.append((names[arm], t_interval(scores), scores.tolist(), difference))
+        drawn.append((names[arm], _accuracy_interval(scores), scores.tolist(), difference))
     title = _figure_title(setting, names)
     if setting.factors:
         title += f" ({describe(setting.factors)})"
@@ -381,24 +401,25 @@ def _figure_title(setting: Setting, names: dict) -> str:
 
 
 def learning_curves(rows: pd.DataFrame):
-    """Draw val_accuracy after each epoch for every scheduler: mean over trials, the range shaded, the others in grey."""
+    """Draw the validation error after each epoch for every scheduler: mean, range over trials, the others in grey."""
     usable = completed(rows)
-    if "val_accuracy_curve" not in usable or not len(usable):
+    usable = usable[usable["val_accuracy_curve"].notna()] if "val_accuracy_curve" in usable else usable[:0]
+    if usable.empty:
         return figures.message("No learning curve was recorded")
-    usable = usable[usable["val_accuracy_curve"].notna()]
-    panels = []
     names = short_names(levels(usable, "scheduler"))
+    curves = {}
     for scheduler in levels(usable, "scheduler"):
-        curves = [np.asarray(c, dtype=float) for c in usable[usable["scheduler"] == scheduler]["val_accuracy_curve"]]
-        length = max(map(len, curves))
-        curves = np.array([c for c in curves if len(c) == length])
-        epochs = np.arange(1, length + 1)
-        panels.append((names[scheduler], [(epochs, curves.mean(axis=0), 0)], (epochs, curves.min(axis=0), curves.max(axis=0))))
-    if not panels:
-        return figures.message("No learning curve was recorded")
-    return figures.small_multiples(
-        panels, "Validation accuracy after each epoch: mean, and range over all trials", "epoch", "accuracy", percent=True
-    )
+        found = [1 - np.asarray(c, dtype=float) for c in usable[usable["scheduler"] == scheduler]["val_accuracy_curve"]]
+        length = max(map(len, found))
+        curves[names[scheduler]] = np.array([c for c in found if len(c) == length])
+    seen = [c[c > 0].min() for c in curves.values() if (c > 0).any()]
+    floor = min(seen, default=1.0) / 2  # no error at all has no place on a logarithmic scale: it is drawn at the floor
+    panels = []
+    for name, errors in curves.items():
+        errors, epochs = np.maximum(errors, floor), np.arange(1, errors.shape[1] + 1)
+        panels.append((name, [(epochs, errors.mean(axis=0), 0)], (epochs, errors.min(axis=0), errors.max(axis=0))))
+    title = "Validation error after each epoch: mean, and range over all trials"
+    return figures.small_multiples(panels, title, "epoch", "error (logarithmic)", percent=True, log=True)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from analysis.intervals import Estimate, break_even_interval, t_interval
 from analysis.wording import count, known, level, listed, number, percent, seconds
 
 TITLE = "What do the flags cost?"
+INERT = "All of it ran on a CPU, where the cuDNN flags are inert: any difference between their levels is noise."
 FLOOR = "A/A: replicate against replicate"
 
 
@@ -74,7 +75,7 @@ def contrasts(rows: pd.DataFrame) -> Iterator[Contrast]:
     for factor in machine:
         reference, *others = levels(rows, factor)
         for other in others:
-            pairs = _compared(rows, factor, other, reference)
+            pairs = _compared(_live(rows, factor), factor, other, reference)
             if pairs.empty:
                 continue
             named = {"factor": factor, "level": other, "reference": reference}
@@ -87,9 +88,18 @@ def contrasts(rows: pd.DataFrame) -> Iterator[Contrast]:
                             yield Contrast(**named, where=describe({split: value}), pairs=parts[value])
 
 
+def _live(rows: pd.DataFrame, factor: str) -> pd.DataFrame:
+    """Leave out rows in which a cuDNN flag is inert, where others show what it does (a study on both CPU and GPU)."""
+    if factor not in CUDNN_FLAGS or _inert(rows):
+        return rows
+    return rows[rows["cudnn_flags_inert"] != True]  # noqa: E712 (null is not True)
+
+
 def noise_floor(rows: pd.DataFrame) -> Contrast:
-    """Return replicate 1 against replicate 0 at identical factors, as a contrast whose true ratio is 1."""
-    return Contrast(factor="", level="", reference="", where="", pairs=_compared(rows, "replicate", 1, 0, SEEDS))
+    """Return odd replicates against even ones at identical factors, as a contrast whose true ratio is 1."""
+    last = int(rows["replicate"].max()) if len(rows) else 0
+    parts = [_compared(rows, "replicate", odd, odd - 1, SEEDS) for odd in range(1, max(1, last) + 1, 2)]
+    return Contrast(factor="", level="", reference="", where="", pairs=pd.concat(parts, ignore_index=True))
 
 
 def _compared(rows: pd.DataFrame, factor: str, here, there, *block) -> pd.DataFrame:
@@ -135,6 +145,7 @@ def _one_place(rows: pd.DataFrame) -> Answer:
         table=_table(drawn),
         figure=lambda: _figure(drawn, floor, inert),
         notes=tuple(notes),
+        num_leading=1 if inert else max(1, sum(c.factor in CUDNN_FLAGS for c in overall)),
     )
 
 
@@ -147,19 +158,15 @@ def _is_noise(contrast: Contrast, inert: bool) -> bool:
 
 
 def _about_inert(overall: list[Contrast], inert: bool) -> list[str]:
-    flags = [c for c in overall if _is_noise(c, inert)]
-    if not flags:
+    if not any(_is_noise(c, inert) for c in overall):
         return []
-    text = "; ".join(f"{c.factor} {_interval_text(c.ratio)}" for c in flags)
-    return [
-        "These trials ran on a CPU, where the cuDNN flags are inert: the ratios that follow measure noise, "
-        f"not the flags ({text})."
-    ]
+    return [INERT]
 
 
 def _interval_text(ratio: Estimate) -> str:
     if not ratio.bounded:
-        return f"{ratio.value:.3f} times, from a single block: no interval"
+        seen = "from a single block" if ratio.n < 2 else "with no spread over blocks"
+        return f"{ratio.value:.3f} times, {seen}: no interval"
     return f"{ratio.value:.3f} times, 95% interval {ratio.low:.3f} to {ratio.high:.3f}"
 
 
@@ -168,7 +175,7 @@ def _sentence(c: Contrast, inert: bool) -> str:
     size = f"({_interval_text(ratio)}; {count(ratio.n, 'block')}, {count(len(c.pairs), 'pair')})"
     subject = f"{c.factor} = {level(c.level)} against {level(c.reference)}"
     if not ratio.bounded:
-        return f"{subject}: {size}; more seeds or replicates would give an interval."
+        return f"{subject}: {size}; more seeds would give one."
     if ratio.excludes(1.0):
         change = percent(abs(ratio.value - 1))
         verdict = f"{change} {'faster' if ratio.value > 1 else 'slower'}"
@@ -199,12 +206,13 @@ def _floor_sentence(floor: Contrast) -> str:
         f"Noise floor: two identical trials differ in speed by {percent(float(single.median()))} in the median and by "
         f"{percent(float(single.quantile(0.95)))} at the 95th percentile ({count(len(single), 'pair')})"
     )
-    if ratio.bounded and ratio.excludes(1.0):
-        return (
-            f"{text}, and replicate 1 ran at {_interval_text(ratio)} the speed of replicate 0: the machine drifted, "
-            "which random blocks hand to all conditions alike."
-        )
-    return f"{text}; replicate 1 against replicate 0 is {_interval_text(ratio)}."
+    mean = f"on average a repeat ran at {ratio.value:.3f} times the speed of the trial that it repeats"
+    if not ratio.bounded:
+        return f"{text}; {mean}."
+    mean += f" (95% interval {ratio.low:.3f} to {ratio.high:.3f})"
+    if ratio.excludes(1.0):
+        return f"{text}; {mean}: the machine drifted, which random blocks hand to all conditions alike."
+    return f"{text}; {mean}."
 
 
 def _search_sentences(overall: list[Contrast], rows: pd.DataFrame, inert: bool) -> list[str]:
@@ -216,10 +224,11 @@ def _search_sentences(overall: list[Contrast], rows: pd.DataFrame, inert: bool) 
     extra, steps = t_interval(blocks), contrast.break_even_steps
     if not known(extra.value) or not known(contrast.pairs["saved"].median()):
         return []
-    spread = f" (95% interval {seconds(extra.low)} to {seconds(extra.high)})" if extra.bounded else ""
+    low, high = seconds(extra.low), seconds(extra.high)
+    spread = f" (95% interval {low} to {high})" if extra.bounded and low != high else ""
     cost = f"The search of cudnn_benchmark makes the first step {seconds(extra.value)} longer{spread}"
     if extra.value <= 0:
-        cost = f"With cudnn_benchmark the first step is not longer ({seconds(extra.value)}{spread})"
+        cost = f"With cudnn_benchmark the first step is not longer ({seconds(extra.value)})"
     job = int(rows["num_steps"].median())
     if math.isinf(steps.value):
         return [f"{cost}, and a step saves nothing, so it never pays for itself."]
@@ -227,7 +236,9 @@ def _search_sentences(overall: list[Contrast], rows: pd.DataFrame, inert: bool) 
     if known(steps.low):
         ends = f" (95% interval {number(steps.low)} to {number(steps.high) if known(steps.high) else 'never'})"
     pays = "inside" if steps.value <= job else "outside"
-    return [f"{cost}; it has paid for itself after {number(math.ceil(steps.value))} steps{ends}, {pays} a job of {job}."]
+    return [
+        f"{cost}; it has paid for itself after {number(math.ceil(steps.value))} steps{ends}, {pays} a job of {job}."
+    ]
 
 
 def _table(found: list[Contrast]) -> pd.DataFrame:
@@ -254,10 +265,7 @@ def _figure(found: list[Contrast], floor: Contrast, inert: bool):
     if not found:
         return figures.message("No two trials can be compared in speed")
     band = np.exp(floor.pairs["log_ratio"].quantile([0.025, 0.975])).tolist() if len(floor.pairs) else []
-    drawn = [
-        (f"{c.label}{chr(10) + c.where if c.where else ''}", c.ratio, np.exp(c.pairs.groupby("block")["log_ratio"].mean()))
-        for c in found
-    ]
+    drawn = [(c.label, c.where, c.ratio, np.exp(c.pairs.groupby("block")["log_ratio"].mean())) for c in found]
     return figures.forest(drawn, title=_figure_title(found, inert), xlabel="speed ratio (images/s)", band=band)
 
 

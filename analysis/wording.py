@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DASH = "–"
+MINUS = "−"  # as wide as the plus, and no place to break a line
 
 
 def known(value: Any) -> bool:
@@ -29,16 +30,18 @@ def known(value: Any) -> bool:
 def number(value: float, digits: int = 3) -> str:
     """Return a number with so many significant digits, in plain notation from 0.001 to 999,999.
 
-    >>> number(0.05), number(1234.56), number(0.0000125), number(float("nan"))
-    ('0.05', '1,235', '1.25e-05', '–')
+    >>> number(0.05), number(1234.56), number(0.0000125), number(-2.5), number(float("nan"))
+    ('0.05', '1,235', '1.25e-05', '−2.5', '–')
     """
     if not known(value):
         return DASH
+    if value < 0:
+        return MINUS + number(-value, digits)
     if value == 0:
         return "0"
-    if not 1e-3 <= abs(value) < 1e6:
+    if not 1e-3 <= value < 1e6:
         return f"{value:.{digits}g}"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    decimals = max(0, digits - 1 - math.floor(math.log10(value)))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -56,12 +59,12 @@ def points(fraction: float, decimals: int = 2) -> str:
     """Return a difference of two fractions in percentage points, with its sign.
 
     >>> points(0.0123), points(-0.0004), points(0.0)
-    ('+1.23', '-0.04', '0.00')
+    ('+1.23', '−0.04', '0.00')
     """
     if not known(fraction):
         return DASH
     text = f"{100 * fraction:+.{decimals}f}"
-    return text[1:] if float(text) == 0 else text
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
 def seconds(value: float) -> str:
@@ -73,6 +76,8 @@ def seconds(value: float) -> str:
     if not known(value):
         return DASH
     size = abs(value)
+    if size == 0:
+        return "0 s"
     if size < 1e-3:
         return f"{number(value * 1e6)} µs"
     if size < 1:
@@ -120,6 +125,7 @@ _BY_SUFFIX = {
     "_share": lambda value: percent(value),
     "_accuracy": lambda value: percent(value, 2),
     "_points": lambda value: points(value),
+    "_sd": lambda value: points(value).lstrip("+"),
     "_seconds": seconds,
     "_ratio": lambda value: f"{value:.3f}",
     "_p": lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
@@ -164,17 +170,39 @@ def displayed(table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(columns)
 
 
+HEADERS = {
+    "accuracy_sd": "SD (points)",
+    "run_to_run_sd": "run-to-run SD (points)",
+    "seed_sd": "seed SD (points)",
+    "differing_share": "pairs that differ",
+    "run_to_run_churn_share": "churn, repeats",
+    "seed_churn_share": "churn, seeds",
+    "max_logit_difference": "max logit difference",
+    "mean_over_base_lr": "mean / base_lr",
+    "first_step_extra_seconds": "first step, extra",
+    "step_saved_seconds": "saved per step",
+    "to_baseline_points": "to baseline (points)",
+    "to_baseline_p": "Holm p",
+    "to_best_points": "to best (points)",
+    "to_best_p": "Holm p (all pairs)",
+    "better_share": "P(better)",
+    "first_share": "P(first)",
+    "speed_ratio": "speed ratio",
+    "num_bit_identical": "bit-identical pairs",
+    "samples_per_second": "images/s",
+}
+
+
 def header(name: str) -> str:
     """Return a column's name as a heading; a factor keeps torch's name.
 
-    >>> header("num_pairs"), header("cudnn_benchmark"), header("first_step_extra_seconds")
-    ('pairs', 'cudnn_benchmark', 'first step extra')
+    >>> header("num_pairs"), header("cudnn_benchmark"), header("first_step_extra_seconds"), header("seed_sd")
+    ('pairs', 'cudnn_benchmark', 'first step, extra', 'seed SD (points)')
     """
     from lrbench.record import BY_NAME
 
+    if name in HEADERS:
+        return HEADERS[name]
     if name in BY_NAME and BY_NAME[name].group == "asked":
         return name
-    name = name.removeprefix("num_")
-    for suffix in ("_share", "_seconds"):
-        name = name.removesuffix(suffix)
-    return name.replace("_points", "_(points)").replace("_", " ")
+    return name.removeprefix("num_").removesuffix("_seconds").replace("_", " ")

@@ -6,6 +6,8 @@ build anything: `lrbench.trial.optim` does.
 """
 
 import ast
+import keyword
+import re
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 from lrbench.errors import InputError, did_you_mean
 
 Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
-Share = Annotated[str, StringConstraints(pattern=r"^(100|\d{1,2})(\.\d+)?%$")]
+Share = Annotated[str, StringConstraints(pattern=r"^(100(\.0+)?|\d{1,2}(\.\d+)?)%$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -108,6 +110,8 @@ def _type(text: str, name: str) -> Any | None:
         return STEP_COUNTS[name] | Share
     if name in STEP_COUNTS and text in ("Iterable[int]", "list[int]", "Sequence[int]"):
         return list[STEP_COUNTS[name] | Share]
+    if name == "last_epoch":
+        return Annotated[int, Field(ge=-1)]
     simple = {
         "int": int,
         "float": Finite,
@@ -123,7 +127,7 @@ def _type(text: str, name: str) -> Any | None:
     if text in simple:
         return simple[text]
     if text.startswith("Literal["):
-        return eval(text, {"Literal": Literal})  # torch's own annotation, from torch's own source
+        return Literal[ast.literal_eval(ast.parse(text, mode="eval").body.slice)]
     if text.startswith("tuple["):
         length = len(ast.parse(text, mode="eval").body.slice.elts)
         return Annotated[list[Finite], Field(min_length=length, max_length=length)]
@@ -153,36 +157,48 @@ def arguments_model(kind: Literal["scheduler", "optimizer"], name: str) -> type[
     return create_model(name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 
+# What may stand without quotes in a call, as format_call writes it: a share of the budget, the name of a callable.
+_UNQUOTED = r"\d+(?:\.\d+)?%|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
+_BARE = re.compile(rf"""(?P<text>'[^']*'|"[^"]*")|(?P<before>[=(\[,]\s*)(?P<bare>{_UNQUOTED})(?=\s*[,)\]])""")
+_EXAMPLE = "Write it as torch does, e.g. StepLR(step_size=30, gamma=0.1)"
+
+
 def parse_call(text: str, kind: Literal["scheduler", "optimizer"]) -> dict:
-    """Read a call in torch's own words into a table. Parsed, never evaluated: names, literals and nested calls only.
+    """Read a call in torch's own words into a table. Parsed, never evaluated: literals, words and nested calls only.
 
     >>> parse_call("StepLR(30, gamma=0.1)", "scheduler")
     {'name': 'StepLR', 'step_size': 30, 'gamma': 0.1}
+    >>> parse_call("LambdaLR(optimizer, lr_lambda=my_schedules:decay)", "scheduler")
+    {'name': 'LambdaLR', 'lr_lambda': 'my_schedules:decay'}
 
-    A bare name is a call without arguments. Raises InputError for anything else, with the column.
+    A bare name is a call without arguments; the optimizer may stand first, as in torch, and is left out, and so is an
+    argument that is None (torch's word for "not given"). Raises InputError for anything else, with the part at fault.
     """
+    text = text.strip().replace("\n", " ")
+    quoted = _BARE.sub(lambda m: m["text"] or f"{m['before']}'{m['bare']}'", text)
     try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise InputError(
-            f"{text!r} is not a call: {error.msg} at column {error.offset}. "
-            "Write it as torch does, e.g. StepLR(step_size=30, gamma=0.1)"
-        ) from None
-    return _table(node, text, kind)
+        node = ast.parse(quoted, mode="eval").body
+        return _table(node, text, kind)
+    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+        where = f" at column {error.offset}" if quoted == text and getattr(error, "offset", 0) else ""
+        raise InputError(f"{text!r} is not a call: {getattr(error, 'msg', error)}{where}. {_EXAMPLE}") from None
+    except (RecursionError, MemoryError):
+        raise InputError(f"{text[:40]!r}… is not a call: it nests too deeply. {_EXAMPLE}") from None
 
 
 def _table(node: ast.expr, text: str, kind) -> dict:
     def refuse(part: ast.expr, why: str) -> InputError:
-        return InputError(
-            f"{text!r}, column {part.col_offset + 1}: {ast.unparse(part)!r} {why}. "
-            "Write it as torch does, e.g. StepLR(step_size=30, gamma=0.1)"
-        )
+        return InputError(f"{text!r}: {ast.unparse(part)!r} {why}. {_EXAMPLE}")
 
     def value(part: ast.expr):
         if isinstance(part, ast.Call):
             return _table(part, text, kind)
         if isinstance(part, ast.List | ast.Tuple):
             return [value(item) for item in part.elts]
+        if isinstance(part, ast.Name):
+            return part.id
+        if isinstance(part, ast.Lambda):
+            raise refuse(part, 'is code, and calls are read, never run: put it into a file, and name it "module:attr"')
         try:
             return ast.literal_eval(part)
         except ValueError:
@@ -192,34 +208,39 @@ def _table(node: ast.expr, text: str, kind) -> dict:
         return {"name": node.id}
     if not isinstance(node, ast.Call):
         raise refuse(node, "is not a call")
-    target = node.func
-    while isinstance(target, ast.Attribute):  # torch.optim.lr_scheduler.StepLR(...) is read as StepLR(...)
-        if isinstance(target.value, ast.Name):
-            break
-        target = target.value
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-    if name is None or not isinstance(target, ast.Name | ast.Attribute):
+    name = _dotted(node.func).rpartition(".")[2]
+    if not name:
         raise refuse(node, "is not a call of a named class")
     table = {"name": name}
-    positional = [part for part in node.args if not (isinstance(part, ast.Name) and part.id == "optimizer")]
-    known = list(arguments_model(kind, name).model_fields) if name in _constructors(kind) else []
-    if len(positional) > len(known) and known:
+    positional = [part for part in node.args if _dotted(part).rpartition(".")[2] not in ("optimizer", "opt")]
+    if positional and name not in _constructors(kind):
+        raise InputError(f"{text!r}: {unknown_class(kind, name)}")
+    known = list(arguments_model(kind, name).model_fields) if positional else []
+    if len(positional) > len(known):
         raise refuse(positional[len(known)], f"is one argument too many for {name}")
-    if positional and not known:
-        raise refuse(positional[0], f"has no name, and {name} is unknown here: write argument=value")
     for key, part in zip(known, positional, strict=False):
         table[key] = value(part)
-    for keyword in node.keywords:
-        if keyword.arg is None:
-            raise refuse(keyword.value, "is unpacked with **: write the arguments out")
-        if keyword.arg in table:
-            raise refuse(keyword.value, f"gives {keyword.arg} a second time")
-        table[keyword.arg] = value(keyword.value)
-    return table
+    for given in node.keywords:
+        if given.arg is None:
+            raise refuse(given.value, "is unpacked with **: write the arguments out")
+        if given.arg == "optimizer" and _dotted(given.value):
+            continue
+        if given.arg in table:
+            raise refuse(given.value, f"gives {given.arg} a second time")
+        table[given.arg] = value(given.value)
+    return {key: item for key, item in table.items() if item is not None}
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return `a.b.C` for names joined by dots, and "" for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    before = _dotted(node.value) if isinstance(node, ast.Attribute) else ""
+    return f"{before}.{node.attr}" if before else ""
 
 
 def format_call(table: dict) -> str:
-    """Write a table as the call that parse_call reads: `StepLR(step_size=30, gamma=0.1)`; a text share stays bare.
+    """Write a table as the call that parse_call reads back: words, shares and names of callables stay bare.
 
     >>> format_call({"name": "MultiStepLR", "milestones": ["50%", 8]})
     'MultiStepLR(milestones=[50%, 8])'
@@ -230,9 +251,13 @@ def format_call(table: dict) -> str:
             return format_call(item)
         if isinstance(item, list):
             return "[" + ", ".join(value(part) for part in item) + "]"
-        return item if isinstance(item, str) else repr(item)
+        return item if isinstance(item, str) and _stays_bare(item) else repr(item)
 
     return f"{table['name']}({', '.join(f'{k}={value(v)}' for k, v in table.items() if k != 'name')})"
+
+
+def _stays_bare(text: str) -> bool:
+    return (text.isidentifier() and not keyword.iskeyword(text)) or bool(re.fullmatch(_UNQUOTED, text))
 
 
 def unknown_class(kind: str, name: str) -> str:

@@ -79,7 +79,7 @@ def run(
 ) -> None:
     """Run the trials of a study that have no row yet. The same command again goes on where it stopped."""
     from lrbench.executors import EXECUTORS
-    from lrbench.progress import LiveReporter, PlainReporter, SilentReporter
+    from lrbench.progress import SilentReporter, default_reporter
     from lrbench.runner import run_study
     from lrbench.study import read_study
 
@@ -92,23 +92,20 @@ def run(
     chosen = read_study(study)
     if set_:
         chosen = chosen.with_levels(**_levels(set_))
-    reporter = SilentReporter() if quiet else LiveReporter() if sys.stderr.isatty() else PlainReporter()
-    try:
-        summary = run_study(
-            chosen,
-            out,
-            device=device,
-            jobs=jobs,
-            time_limit_seconds=time_limit,
-            retry=retry,
-            limit=limit,
-            executor=executor,
-            mixed=mixed,
-            data_root=data_root,
-            reporter=reporter,
-        )
-    finally:
-        reporter.stop()
+    reporter = SilentReporter() if quiet else default_reporter()
+    summary = run_study(
+        chosen,
+        out,
+        device=device,
+        jobs=jobs,
+        time_limit_seconds=time_limit,
+        retry=retry,
+        limit=limit,
+        executor=executor,
+        mixed=mixed,
+        data_root=data_root,
+        reporter=reporter,
+    )
     if not quiet and not summary.interrupted:
         typer.echo(f"next: lrbench show {summary.folder}   or   lrbench report {summary.folder}")
     raise typer.Exit(summary.exit_code)

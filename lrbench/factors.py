@@ -10,10 +10,20 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from lrbench.calls import (
     SCHEDULER_DEFAULTS,
+    STEP_COUNTS,
     Reference,
     arguments_model,
     class_names,
@@ -26,6 +36,8 @@ from lrbench.seeds import STREAMS
 from lrbench.workloads import DATA, DEFAULTS, WORKLOADS, workload_label
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+LARGEST_COUNT = 2**31 - 1  # what a row's int32 columns hold; a seed's are int64
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 MONITORS = {"val_loss": "min", "train_loss": "min", "val_accuracy": "max"}
 
 
@@ -59,11 +71,13 @@ def _call(value: Any, kind: Literal["scheduler", "optimizer"], place: tuple = ()
         table = {**SCHEDULER_DEFAULTS.get(name, {}), **table}
         extra, problems = _scheduler_extras(name, table, place, nested)
         found += problems
-        for index, child in enumerate(table.get("schedulers", []) if isinstance(table.get("schedulers"), list) else []):
-            try:
-                table["schedulers"][index] = _call(child, kind, (*place, "schedulers", index), nested=True)
-            except Problems as error:
-                found += error.found
+        if isinstance(table.get("schedulers"), list):
+            table["schedulers"] = list(table["schedulers"])
+            for index, child in enumerate(table["schedulers"]):
+                try:
+                    table["schedulers"][index] = _call(child, kind, (*place, "schedulers", index), nested=True)
+                except Problems as error:
+                    found += error.found
     model = arguments_model(kind, name)
     try:  # the dump makes 1 and 1.0 the same level of a float argument, and so the same trial
         table = model.model_validate(table).model_dump(exclude_unset=True)
@@ -107,7 +121,8 @@ def _explain(error: ValidationError, model: type[BaseModel], place: tuple, what:
     """Turn pydantic's errors into ours: one for each argument, whatever the number of union members that refused it."""
     found: dict[tuple, list[dict]] = {}
     for item in error.errors():
-        where = [item["loc"][0], *[part for part in item["loc"][1:] if isinstance(part, int)][:1]]
+        depth = 2 if item["loc"][0] == "recipe" else 1  # below, pydantic names the members of a union too
+        where = [*item["loc"][:depth], *[part for part in item["loc"][depth:] if isinstance(part, int)][:1]]
         found.setdefault(tuple(where), []).append(item)
     explained = []
     for where, items in found.items():
@@ -125,6 +140,8 @@ def _explain(error: ValidationError, model: type[BaseModel], place: tuple, what:
 
 def _wanted(item: dict) -> str:
     """Say in words what one pydantic error would have accepted."""
+    if item["type"] == "string_type" and item["loc"][:1] and item["loc"][0] in STEP_COUNTS:
+        return 'a share of the budget such as "30%"'
     if item["type"] == "string_pattern_mismatch":
         pattern = item["ctx"]["pattern"]
         if "%" in pattern:
@@ -196,7 +213,7 @@ class WorkloadTable(BaseModel):
     model_config = STRICT
     base: Literal[tuple(WORKLOADS)] | None = None
     model: Reference | None = None
-    model_args: dict[str, Any] = {}
+    model_args: dict[str, JsonValue] = {}
     data: (
         Annotated[str, Field(pattern=r"^(\w+|torchvision:\w+|imagefolder:.+|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*)$")] | None
     ) = None
@@ -255,8 +272,10 @@ class Trial(BaseModel):
     model_config = STRICT
 
     workload: Annotated[str | dict, BeforeValidator(_workload)]
-    epochs: Annotated[int, Field(ge=1, description="passes over the training images")]
-    batch_size: Annotated[int, Field(ge=1, description="images in one optimizer step; a last partial batch is dropped")]
+    epochs: Annotated[int, Field(ge=1, le=LARGEST_COUNT, description="passes over the training images")]
+    batch_size: Annotated[
+        int, Field(ge=1, le=LARGEST_COUNT, description="images in one optimizer step; a last partial batch is dropped")
+    ]
     base_lr: Annotated[float, Field(ge=0, description="the optimizer's lr, which the scheduler starts from")]
     optimizer: Annotated[dict, _named("optimizer"), Field(description="a torch.optim class with its arguments")]
     scheduler: Annotated[
@@ -285,14 +304,16 @@ class Trial(BaseModel):
     compile: Annotated[
         Literal["off", "default", "reduce-overhead", "max-autotune"], Field(description="torch.compile's mode")
     ] = "off"
-    num_threads: Annotated[int, Field(ge=1, description="torch.set_num_threads; on a CPU as many cores are pinned")] = 1
+    num_threads: Annotated[
+        int, Field(ge=1, le=LARGEST_COUNT, description="torch.set_num_threads; on a CPU as many cores are pinned")
+    ] = 1
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "auto"
-    seed: Annotated[int, Field(ge=0, description="decides init, order, augmentation and dropout")] = 0
-    seed_init: Annotated[int, Field(ge=0, description="initial weights; follows seed unless given")] = None
-    seed_order: Annotated[int, Field(ge=0, description="order of the images; follows seed unless given")] = None
-    seed_augmentation: Annotated[int, Field(ge=0, description="crops and flips; follows seed unless given")] = None
-    seed_dropout: Annotated[int, Field(ge=0, description="dropout masks; follows seed unless given")] = None
-    replicate: Annotated[int, Field(ge=0, description="the same trial again in a new process")] = 0
+    seed: Annotated[Seed, Field(description="decides init, order, augmentation and dropout")] = 0
+    seed_init: Annotated[Seed, Field(description="initial weights; follows seed unless given")] = None
+    seed_order: Annotated[Seed, Field(description="order of the images; follows seed unless given")] = None
+    seed_augmentation: Annotated[Seed, Field(description="crops and flips; follows seed unless given")] = None
+    seed_dropout: Annotated[Seed, Field(description="dropout masks; follows seed unless given")] = None
+    replicate: Annotated[int, Field(ge=0, le=LARGEST_COUNT, description="the same trial again in a new process")] = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -442,3 +463,23 @@ def _warmup(table: dict) -> dict:
     except ValidationError as error:
         whole = [((), f"found {table!r}; {_wanted(item)}") for item in error.errors() if not item["loc"]]
         raise Problems(whole or _explain(error, Warmup, (), "a warmup's keys")) from None
+
+
+def factor_table() -> str:
+    """Return the table of factors in the README: name, default, meaning."""
+    lines = ["| factor | default | meaning |", "|---|---|---|"]
+    for name in FACTORS:
+        field = Trial.model_fields[name]
+        default = "follows `seed`" if name in SEEDS and name != "seed" else f"`{field.default!r}`"
+        if field.is_required():
+            default = "" if name == "workload" else "the workload's recipe"
+        elif isinstance(field.default, dict):
+            table = {key: value for key, value in field.default.items() if key != "interval"}
+            default = f"`{format_call(table)}`"
+        meaning = field.description or "model + data + loss + recipe: a name, a table, or `module:attr`"
+        lines.append(f"| `{name}` | {default} | {meaning} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(factor_table())

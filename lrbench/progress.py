@@ -238,3 +238,8 @@ class LiveReporter(PlainReporter):
             rows.add_row("▸", what, running.stage, f"{running.share:4.0%}", duration(seconds))
         last = [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in self._last]
         return Group(head, rows, *last)
+
+
+def default_reporter() -> Reporter:
+    """Return the live view where stderr is a terminal, plain lines elsewhere."""
+    return LiveReporter() if sys.stderr.isatty() else PlainReporter()

@@ -221,6 +221,7 @@ _PYTHON = {
     "float32": (float, int),
     "float64": (float, int),
 }
+_LARGEST = {"int32": 2**31 - 1, "int64": 2**63 - 1}
 
 
 def arrow_schema(names: list[str] | None = None):
@@ -238,7 +239,8 @@ def arrow_schema(names: list[str] | None = None):
 def check_row(row: dict[str, Any]) -> dict[str, Any]:
     """Return the row with every column in order, absent ones as None. Raises ValueError for what is no column.
 
-    A value of another type raises TypeError: a row is written by this package alone, so either is a fault of ours.
+    A value of another type raises TypeError, a number or text that parquet cannot hold ValueError: a row is written by
+    this package alone, so each is a fault of ours, and one that must not reach the journal, which would never fold.
     """
     unknown = row.keys() - BY_NAME.keys()
     if unknown:
@@ -250,6 +252,10 @@ def check_row(row: dict[str, Any]) -> dict[str, Any]:
         allowed = list if column.nested else _PYTHON[column.type]
         if not isinstance(value, allowed) or (isinstance(value, bool) and column.type != "bool"):
             raise TypeError(f"{name} is {column.type}, found {type(value).__name__}: {value!r:.80}")
+        if column.type in _LARGEST and not -_LARGEST[column.type] - 1 <= value <= _LARGEST[column.type]:
+            raise ValueError(f"{name} is {column.type}, found {value}")
+        if column.type == "string":
+            value.encode()  # UnicodeEncodeError is a ValueError
     return {name: row.get(name) for name in NAMES}
 
 
@@ -271,6 +277,23 @@ def column_table() -> str:
         lines += [f"### {group.capitalize()}", "", "| column | type | unit | meaning |", "|---|---|---|---|"]
         for c in COLUMNS:
             if c.group == group:
-                lines.append(f"| `{c.name}` | {c.type} | {c.unit} | {c.meaning} |")
+                lines.append(f"| `{c.name}` | `{c.type}` | {c.unit} | {c.meaning} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def with_column_table(text: str) -> str:
+    """Return a Markdown text with the present column table between its markers. Raises ValueError without them."""
+    before, begin, rest = text.partition("<!-- columns -->\n")
+    _, end, after = rest.partition("<!-- end of columns -->")
+    if not end:
+        raise ValueError("no <!-- columns --> line with an <!-- end of columns --> after it")
+    return f"{before}{begin}\n{column_table()}{end}{after}"
+
+
+if __name__ == "__main__":  # python -m lrbench.record results/README.md: write the table anew
+    import sys
+    from pathlib import Path
+
+    for name in sys.argv[1:]:
+        Path(name).write_text(with_column_table(Path(name).read_text(encoding="utf-8")), encoding="utf-8")

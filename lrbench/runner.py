@@ -20,7 +20,7 @@ from lrbench.errors import InputError
 from lrbench.executors import Job, Running, open_executor
 from lrbench.factors import Trial
 from lrbench.place import common_columns, default_device, place
-from lrbench.progress import PlainReporter, Reporter
+from lrbench.progress import Reporter, default_reporter
 from lrbench.record import SCHEMA_VERSION
 from lrbench.store import Writer, locked, read_study_record, scan, write_study_record
 from lrbench.study import Study, blocks
@@ -69,7 +69,7 @@ def run_study(
     written. Ctrl-C ends the trials in flight and returns.
     """
     out = Path(out if out is not None else Path("results") / study.name)
-    reporter = reporter or PlainReporter()
+    reporter = reporter or default_reporter()
     data_root = find_data_root(data_root)
     if device == "auto":
         device = default_device()
@@ -91,6 +91,8 @@ def run_study(
                     _run(todo, out, executor, devices, time_limit_seconds, data_root, study, reporter)
                 except KeyboardInterrupt:
                     interrupted = True
+                finally:
+                    reporter.stop()
         seen = scan(out)
         statuses = Counter(status for trial_id, (status, _) in seen.items() if trial_id in planned)
         writer = Writer(out)

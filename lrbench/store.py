@@ -35,23 +35,25 @@ _JOURNAL = re.compile(r"journal-(\d{6})\.jsonl")
 # ------------------------------------------------------------------------------------------------------------ reading
 
 
-def _parts(folder: Path) -> list[tuple[int, int, Path]]:
-    """Parts in order, without those whose journals a larger part holds too."""
-    found = []
-    for path in folder.glob("trials/part-*.parquet"):
-        if match := _PART.fullmatch(path.name):
-            found.append((int(match[1]), int(match[2]), path))
-    widest_first = sorted(found, key=lambda part: (part[0], -part[1]))
-    kept: list[tuple[int, int, Path]] = []
-    for part in widest_first:
-        if not kept or part[0] > kept[-1][1]:
-            kept.append(part)
-    return kept
+def _listing(folder: Path) -> tuple[list[tuple[int, int, Path]], list[tuple[int, Path]]]:
+    """Return the parts [(first, last journal, path)] and the journals [(number, path)] that hold the rows, in order.
 
-
-def _journals(folder: Path, parts: list[tuple[int, int, Path]]) -> list[tuple[int, Path]]:
-    found = [(int(m[1]), p) for p in folder.glob("trials/journal-*.jsonl") if (m := _JOURNAL.fullmatch(p.name))]
-    return sorted((n, p) for n, p in found if not any(first <= n <= last for first, last, _ in parts))
+    What a larger part holds too is left out. A folder that is listed while its writer renames may show neither the old
+    name nor the new one, so it is listed until two lists agree.
+    """
+    trials = folder / "trials"
+    if not trials.is_dir():
+        return [], []
+    names, again = [], sorted(os.listdir(trials))
+    while names != again:
+        names, again = again, sorted(os.listdir(trials))
+    found = [(int(m[1]), int(m[2]), trials / name) for name in names if (m := _PART.fullmatch(name))]
+    parts: list[tuple[int, int, Path]] = []
+    for part in sorted(found, key=lambda part: (part[0], -part[1])):  # of two that begin together, the wider first
+        if not parts or part[0] > parts[-1][1]:
+            parts.append(part)
+    journals = [(int(m[1]), trials / name) for name in names if (m := _JOURNAL.fullmatch(name))]
+    return parts, [(n, path) for n, path in journals if not any(first <= n <= last for first, last, _ in parts)]
 
 
 def _journal_rows(path: Path, nested: bool) -> Iterator[dict[str, Any]]:
@@ -108,12 +110,12 @@ def scan(folder: Path) -> dict[str, tuple[str, int]]:
 
     def read():
         seen: dict[str, tuple[str, int]] = {}
-        parts = _parts(folder)
+        parts, journals = _listing(folder)
         for _, _, path in parts:
             table = _read_part(path, ["trial_id", "status", "attempt"])
             columns = [table.column(name).to_pylist() for name in ("trial_id", "status", "attempt")]
             seen.update((trial_id, (status, attempt)) for trial_id, status, attempt in zip(*columns, strict=True))
-        for _, path in _journals(folder, parts):
+        for _, path in journals:
             seen.update((row["trial_id"], (row["status"], row["attempt"])) for row in _journal_rows(path, nested=False))
         return seen
 
@@ -141,9 +143,9 @@ def load(folder: str | Path, columns: Iterable[str] | None = None):
     nested = any(name in NESTED for name in wanted)
 
     def read():
-        parts = _parts(folder)
+        parts, journals = _listing(folder)
         tables = [_read_part(path, wanted, [n for n in wanted if n in CATEGORICAL]) for _, _, path in parts]
-        rows = [row for _, path in _journals(folder, parts) for row in _journal_rows(path, nested)]
+        rows = [row for _, path in journals for row in _journal_rows(path, nested)]
         if rows or not tables:
             schema = arrow_schema(wanted)
             table = pa.Table.from_pylist([{name: row.get(name) for name in wanted} for row in rows], schema=schema)
@@ -222,23 +224,23 @@ class Writer:
         self.folder = folder
         for stray in folder.glob("trials/.*.tmp"):
             stray.unlink()
-        parts = _parts(folder)
-        kept = {path for _, _, path in parts}
-        for path in folder.glob("trials/part-*.parquet"):
-            if path not in kept:
-                path.unlink()
-        journals = _journals(folder, parts)
-        live = {path for _, path in journals}
-        for path in folder.glob("trials/journal-*.jsonl"):
-            if path not in live:
-                path.unlink()
+        parts, journals = _listing(folder)
+        live = {path for *_, path in [*parts, *journals]}
+        for pattern in (_PART, _JOURNAL):
+            for path in [*(folder / "trials").iterdir()]:
+                if pattern.fullmatch(path.name) and path not in live:
+                    path.unlink()
         self._number = max([n for n, _ in journals] + [last + 1 for _, last, _ in parts], default=0)
-        for number, path in journals:  # an earlier run's rows: give them a place at rest, then start afresh
-            self._fold(number, list(_journal_rows(path, nested=True)))
-            self._number = number + 1
+        try:
+            for number, path in journals:  # an earlier run's rows: give them a place at rest, then start afresh
+                self._fold(number, list(_journal_rows(path, nested=True)))
+                self._number = number + 1
+        except OSError as error:
+            raise self._cannot_write(error) from error
         self._file = None
         self._rows: list[dict] = []
         self._num_bytes = 0
+        self._merge_tiers()  # runs that were cut off leave a part each
 
     def commit(self, row: dict[str, Any]) -> None:
         """Write one row; it is on the disk when this returns.
@@ -280,7 +282,7 @@ class Writer:
     def compact(self) -> None:
         """Fold the journal and merge all parts into one file."""
         self.fold()
-        self._merge(_parts(self.folder))
+        self._merge(_listing(self.folder)[0])
 
     def _merge_tiers(self) -> None:
         """Merge eight neighbours of one width into one part, eight of those again, and so on.
@@ -289,7 +291,7 @@ class Writer:
         power of 8. A row is rewritten once for each power.
         """
         while True:
-            parts = _parts(self.folder)
+            parts, _ = _listing(self.folder)
             widths = [last - first for first, last, _ in parts]
             if len(parts) < TIER or len(set(widths[-TIER:])) > 1:
                 return

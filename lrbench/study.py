@@ -7,6 +7,7 @@ What this does *not* do: know the factors (`lrbench.factors`), or decide what is
 
 import itertools
 import json
+import math
 import random
 import re
 import tomllib
@@ -17,6 +18,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import FACTORS, REQUIRED, SEEDS, Problems, Trial, check_level, recipe, unknown_factor
+
+# More is a slip ("0-9999999999"), and is told as one before it fills the memory. 100,000 trials are known to be fast.
+MAX_TRIALS = 1_000_000
+_RANGE = re.compile(r"\d{1,19}(-\d{1,19})?(,\d{1,19}(-\d{1,19})?)*")
 
 
 class Study(BaseModel):
@@ -41,7 +46,7 @@ class Study(BaseModel):
             if name == "replicates":
                 document["replicates"] = level
             else:
-                document["grid" if _levels(level) is not None else "fixed"][name] = level
+                document["grid" if _varies(level) else "fixed"][name] = level
         return parse_study(document, self.name, source="--set")
 
 
@@ -71,6 +76,8 @@ def read_study(source: str | Path) -> Study:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
     return parse_study(document, path.stem, source=str(path))
 
 
@@ -112,9 +119,10 @@ def parse_study(document: dict, name: str, source: str) -> Study:
             continue
         if table == "grid" and key in tables["fixed"]:
             problem(place, "is under [fixed] too; keep one of the two")
-        levels = [value] if table == "fixed" else _levels(value)
-        if levels is None:
-            problem(place, f'found {value!r}; allowed: a list of levels, or a range of whole numbers such as "0-9"')
+        try:
+            levels = [value] if table == "fixed" else _levels(value)
+        except Problems as error:
+            problem(place, str(error))
             continue
         if not levels:
             problem(place, "is an empty list; give at least one level")
@@ -149,6 +157,9 @@ def parse_study(document: dict, name: str, source: str) -> Study:
             problem(f"fixed.{key}", f"is missing, and the workload has no recipe for it: write {key} = {example}")
     if problems:
         raise InputError(*problems)
+    count = math.prod(len(levels) for levels in grid.values()) * replicates
+    if count > MAX_TRIALS:
+        raise InputError(f"{source}: its grid makes {count:,} trials; a study has at most {MAX_TRIALS:,}")
     study = Study(name=name, question=question, replicates=replicates, fixed=fixed, grid=grid)
     try:
         for point in _product(grid, [factor for factor in grid if factor not in SEEDS]):
@@ -163,17 +174,26 @@ def _workload_points(fixed: dict, grid: dict) -> list[dict]:
     return [{"workload": w, **recipe(w)} if w is not None else {} for w in workloads]
 
 
-def _levels(value: Any) -> list | None:
-    """A list as it is; "0-9" and "0-4,7" as whole numbers."""
+def _varies(value: Any) -> bool:
+    """Tell whether a level varies its factor: a list, or a range such as "0-9" and "0-4,7"."""
+    return isinstance(value, list) or (isinstance(value, str) and bool(_RANGE.fullmatch(value.replace(" ", ""))))
+
+
+def _levels(value: Any) -> list:
+    """Return a list as it is, and "0-9" or "0-4,7" as whole numbers. Raises Problems for anything else."""
+    if not _varies(value):
+        raise Problems([((), f'found {value!r}; allowed: a list of levels, or a range of whole numbers such as "0-9"')])
     if isinstance(value, list):
         return value
-    if isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value.replace(" ", "")):
-        levels = []
-        for part in value.replace(" ", "").split(","):
-            first, _, last = part.partition("-")
-            levels += range(int(first), int(last or first) + 1)
-        return levels
-    return None
+    ends = [part.partition("-") for part in value.replace(" ", "").split(",")]
+    ranges = [range(int(first), int(last or first) + 1) for first, _, last in ends]
+    if backwards := [part for part in ranges if not part]:
+        meant = f"{backwards[0].stop - 1}-{backwards[0].start}"
+        raise Problems([((), f'found {value!r}, which runs backwards; did you mean "{meant}"?')])
+    count = sum(part.stop - part.start for part in ranges)
+    if count > MAX_TRIALS:
+        raise Problems([((), f"found {value!r}, which is {count:,} levels; a study has at most {MAX_TRIALS:,} trials")])
+    return [level for part in ranges for level in part]
 
 
 def trials(study: Study, device: str = "auto") -> list[Trial]:

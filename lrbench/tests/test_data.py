@@ -15,6 +15,7 @@ from PIL import Image
 from lrbench.errors import InputError
 from lrbench.trial import sources
 from lrbench.trial.data import augmentation, batch, normalise, stage
+from lrbench.trial.fixed import fixed_permutation, splitmix64
 from lrbench.trial.workload import Workload, resolve
 
 DIGITS_SHA256 = "f7c9e464b10b4fb94717f607b24ca85692efbf2297431eeeacd5a6d0c3a04745"
@@ -46,15 +47,15 @@ def user_arrays(**changes) -> dict:
 
 def test_splitmix64_gives_the_published_numbers():
     """The first numbers from start 1234567 are those of the algorithm's reference implementation."""
-    assert sources.splitmix64(1234567, 3).tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert splitmix64(1234567, 3).tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
 
 def test_fixed_permutation_is_one_permutation_for_ever():
     """Splits must not move between machines or versions, so the order itself is pinned; purposes differ."""
-    order = sources.fixed_permutation(10, "validation part")
+    order = fixed_permutation(10, "validation part")
     assert sorted(order.tolist()) == list(range(10))
     assert order.tolist() == [0, 9, 6, 7, 2, 4, 5, 3, 1, 8]
-    assert order.tolist() != sources.fixed_permutation(10, "training limit").tolist()
+    assert order.tolist() != fixed_permutation(10, "training limit").tolist()
 
 
 # ------------------------------------------------------------------------------------------------------- built-ins
@@ -381,6 +382,13 @@ def test_folders_that_cannot_be_meant_are_refused(pets):
         stage_folder(pets / "train" / "cat")
 
 
+def test_images_that_do_not_fit_into_memory_are_refused(pets):
+    """A million images of 10,000 pixels a side are refused before anything is allocated, with the sizes."""
+    image = Image.open(pets / "train" / "ant" / "0.png")
+    with image, pytest.raises(InputError, match=r"need 558793\.5 GiB of memory .* Make them smaller by image_size"):
+        sources.decode(lambda i: (image, 0), 1_000_000, str, 10_000, sources.silent)
+
+
 def test_progress_counts_every_image(pets):
     """The last call says that all images of all parts are decoded."""
     calls = []
@@ -618,13 +626,16 @@ def test_a_batch_on_cuda_equals_one_on_the_cpu_and_waits_for_nothing():
 def test_staging_leaves_a_process_that_can_fork(pets):
     """After staging, the process has no more threads than before and has not touched CUDA."""
     code = f"""
-import os, torch
+import os, time, torch
 torch.set_num_threads(1)
 from lrbench.trial.data import stage
 from lrbench.trial.workload import resolve
 before = len(os.listdir("/proc/self/task"))
 for source in ("digits", "synthetic", "imagefolder:{pets}"):
     stage(resolve({{"base": "digits-cnn", "data": source}}), None)
+until = time.monotonic() + 10  # a thread that was joined is still listed until the kernel has buried it
+while len(os.listdir("/proc/self/task")) > before and time.monotonic() < until:
+    time.sleep(0.01)
 assert len(os.listdir("/proc/self/task")) == before, (before, os.listdir("/proc/self/task"))
 assert not torch.cuda.is_initialized()
 """

@@ -37,10 +37,10 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
                 parameters = list(model.parameters()) if workload.groups == "single" else workload.groups(model)
                 groups[name] = parameters
         except InputError as error:
-            found.update(dict.fromkeys(f"workload: {problem}" for problem in error.problems))
+            found.update(dict.fromkeys(error.problems))
             continue
         except Exception as error:  # noqa: BLE001 (the user's model or data code)
-            found[f"workload: {trial.labels()['workload']}: {type(error).__name__}: {error}"] = None
+            found[f"workload {trial.labels()['workload']}: {type(error).__name__}: {error}"] = None
             continue
         steps = len(staged.train_images) // trial.batch_size
         if steps == 0:

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from lrbench.errors import InputError, did_you_mean
 from lrbench.trial import sources
+from lrbench.trial.fixed import fixed_permutation
 from lrbench.trial.sources import Arrays, Progress
 from lrbench.trial.workload import Workload
 
@@ -141,7 +142,7 @@ def _split(arrays: Arrays, train_limit: int, label: str) -> Staged:
             f"workload {label}: training images are {shapes[0]} (channels, height, width) and test images {shapes[1]}; "
             "write image_size into the workload"
         )
-    chosen = sources.fixed_permutation(n, "training limit")[: train_limit or n]
+    chosen = fixed_permutation(n, "training limit")[: train_limit or n]
     num_val = max(1, len(chosen) // 10)
     if len(chosen) <= num_val or not len(arrays.test_labels):
         raise InputError(
@@ -151,7 +152,7 @@ def _split(arrays: Arrays, train_limit: int, label: str) -> Staged:
     num_classes = int(max(arrays.train_labels.max(), arrays.test_labels.max())) + 1
     if num_classes < 2:
         raise InputError(f"workload {label}: every image is of class 0; there is nothing to tell apart")
-    order = chosen[sources.fixed_permutation(len(chosen), "validation part")]
+    order = chosen[fixed_permutation(len(chosen), "validation part")]
     val, train = np.sort(order[:num_val]), np.sort(order[num_val:])
     parts = {
         "train_images": arrays.train_images[train],

@@ -68,7 +68,8 @@ def run_here(
         row["status"] = "completed" if _train(trial, torch.device(device), data_root, row, reached) else "diverged"
     except Exception as error:  # noqa: BLE001 (user code runs here; whatever it raises is this trial's row)
         row["status"] = "out_of_memory" if _is_out_of_memory(error) else "crashed"
-        row["error"] = "".join(traceback.format_exception(error))[-4000:]
+        told = "".join(traceback.format_exception(error))[-4000:]
+        row["error"] = told.encode(errors="backslashreplace").decode()  # a file's name need not be UTF-8; a row is
     row["total_seconds"] = perf_counter() - began
     row["private_memory_mib"] = private_memory_mib()
     return row

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lrbench.errors import InputError, did_you_mean
 from lrbench.torchvision_data import TORCHVISION, missing_files, opening_old_pickles, unknown_data_set
+from lrbench.trial.fixed import fixed_bits, fixed_permutation
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 Progress = Callable[[int, int], None]  # called with (images decoded, images in all)
@@ -37,27 +37,6 @@ def _arrays(train_images, train_labels, test_images, test_labels) -> Arrays:
     return Arrays(
         train_images=train_images, train_labels=train_labels, test_images=test_images, test_labels=test_labels
     )
-
-
-def splitmix64(start: int, n: int) -> np.ndarray:
-    """Return n uint64 numbers that look random (Steele, Lea and Flood 2014, doi 10.1145/2660193.2660195).
-
-    The same on every machine; NumPy's own generators may change their streams from one version to the next.
-    """
-    z = np.uint64(start) + np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-def fixed_bits(n: int, purpose: str) -> np.ndarray:
-    """Return n fixed uint64 numbers, others for each purpose."""
-    return splitmix64(int.from_bytes(sha256(f"lrbench/{purpose}".encode()).digest()[:8], "big"), n)
-
-
-def fixed_permutation(n: int, purpose: str) -> np.ndarray:
-    """Return a fixed permutation of range(n), int64."""
-    return np.argsort(fixed_bits(n, purpose), kind="stable")
 
 
 def hold_out_fifth(images: np.ndarray, labels: np.ndarray) -> Arrays:
@@ -145,6 +124,7 @@ def decode(
     """
     first_size = _read(read, 0, name)[0].size
     width, height = (image_size, image_size) if image_size else first_size
+    _check_memory(n, width, height)
     pixels = np.empty((n, 3, height, width), dtype=np.uint8)
     labels = np.empty(n, dtype=np.int64)
     in_colour = np.zeros(n, dtype=bool)
@@ -180,6 +160,18 @@ def decode(
     finally:
         pool.shutdown(cancel_futures=True)
     return (pixels if in_colour.any() else pixels[:, :1].copy()), labels
+
+
+def _check_memory(n: int, width: int, height: int) -> None:
+    """Raise InputError where the decoded images, and their copy when they are split, cannot fit."""
+    with open("/proc/meminfo") as file:
+        free_gib = next(int(line.split()[1]) for line in file if line.startswith("MemAvailable")) / 2**20
+    needed_gib = 2 * n * 3 * width * height / 2**30
+    if needed_gib > free_gib:
+        raise InputError(
+            f"{n} images of {width}x{height} need {needed_gib:.1f} GiB of memory while they are staged, and "
+            f"{free_gib:.1f} GiB are free. Make them smaller by image_size in the workload, or give a folder with fewer"
+        )
 
 
 def _open(path: Path) -> Image.Image:
@@ -246,7 +238,7 @@ def _class_files(folder: Path) -> dict[str, list[Path]]:
     """Return the image files of each class folder, sorted by path. A class folder without images is refused."""
     found = {}
     for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        files = sorted(p for p in class_folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        files = sorted(p for p in class_folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != ".")
         if not files:
             raise InputError(f"{class_folder} holds no image; read are {', '.join(IMAGE_SUFFIXES)}")
         found[class_folder.name] = files
