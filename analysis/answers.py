@@ -27,10 +27,10 @@ NESTED = {
 class Answer:
     """What a study's rows say to one question.
 
-    `title` is the question. `sentences` state the findings with their uncertainty; the first `num_leading` of them stand
-    for the whole answer in the report's headline. `table` holds plain values (seconds, fractions) under names that carry the unit;
-    `analysis.wording.displayed` makes it fit to print. `figure` draws when it is called, and not before. `notes` say
-    how the numbers were made and what was left out.
+    `title` is the question. `sentences` state the findings with their uncertainty; the first `num_leading` of them
+    stand for the whole answer in the report's headline. `table` holds plain values (seconds, fractions) under names
+    that carry the unit; `analysis.wording.displayed` makes it fit to print. `figure` draws when it is called, and not
+    before. `notes` say how the numbers were made and what was left out.
     """
 
     title: str

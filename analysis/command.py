@@ -30,15 +30,14 @@ def main(name: str, arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    print(found.title, "", sep="\n")
-    for sentence in found.sentences:
-        print(textwrap.fill(sentence, 100, initial_indent="- ", subsequent_indent="  "))
+    lines = [found.title, ""]
+    lines += [textwrap.fill(s, 100, initial_indent="- ", subsequent_indent="  ") for s in found.sentences]
     if len(found.table):
-        print("", displayed(found.table).to_string(index=False, max_colwidth=60), sep="\n")
-    for note in found.notes:
-        print(textwrap.fill(note, 100, initial_indent="\nNote: "))
+        lines += ["", displayed(found.table).to_string(index=False, max_colwidth=60)]
+    lines += [textwrap.fill(note, 100, initial_indent="\nNote: ") for note in found.notes]
     if options.out:
         from analysis.figures import save
 
-        print("", *save(found.figure(), options.out, name), sep="\n")
+        lines += ["", *map(str, save(found.figure(), options.out, name))]
+    print("\n".join(lines))
     return 0

@@ -164,7 +164,7 @@ def places(rows: pd.DataFrame) -> list[Place]:
 
 
 def by_place(rows: pd.DataFrame, one_place: Callable[[pd.DataFrame], Answer]) -> Answer:
-    """Return the answer for rows that may come from several machines or versions: each analysed by itself, never pooled.
+    """Return the answer for rows that may come from several places: each analysed by itself, never pooled.
 
     The figure is that of the place with the most rows.
     """

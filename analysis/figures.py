@@ -95,8 +95,8 @@ def message(text: str):
 def forest(drawn, title: str, xlabel: str, band=()):
     """Draw estimates with their intervals, one under the other, each below its single values.
 
-    `drawn` is [(label, where, Estimate, values)]; a row with a `where` is a part of the row above it. The line stands at
-    1, and `band` shades where single A/A pairs fall.
+    `drawn` is [(label, where, Estimate, values)]; a row with a `where` is a part of the row above it. The line stands
+    at 1, and `band` shades where single A/A pairs fall.
     """
     figure, axes = canvas(1.2 + 0.4 * len(drawn), title)
     blue = palette(1)[0]
@@ -128,10 +128,22 @@ def forest(drawn, title: str, xlabel: str, band=()):
             color=QUIET if where else INK,
         )
     _rows(axes, [where or label for label, where, *_ in drawn])
+    axes.set_xlim(_limits(drawn, band))
     for text, (_, where, *_) in zip(axes.get_yticklabels(), drawn, strict=True):
         text.set_color(QUIET if where else INK)
     axes.set_xlabel(xlabel)
     return figure
+
+
+def _limits(drawn, band) -> tuple[float, float]:
+    """Limits that show every value and whole intervals, but an interval of few units not beyond a span to each side."""
+    inside = [1.0, *band, *(v for *_, values in drawn for v in values), *(estimate.value for *_, estimate, _ in drawn)]
+    ends = [end for *_, e, _ in drawn if e.bounded for end in (e.low, e.high)]
+    low, high = min(inside), max(inside)
+    span = max(high - low, 0.01)
+    left, right = max(min([*ends, low]), low - span), min(max([*ends, high]), high + span)
+    margin = 0.05 * (right - left)
+    return left - margin, right + margin
 
 
 def _bar(axes, estimate, y: float, colour, scale: float = 1.0) -> None:
@@ -212,8 +224,8 @@ def comparison(drawn, title: str, reference: str):
 def small_multiples(panels, title: str, xlabel: str, ylabel: str, percent: bool = False, log: bool = False):
     """Draw one panel for each curve on shared axes, all other curves faint behind it.
 
-    `panels` is [(label, [(x, y, colour), …], band)]: colour is a number (that of the parameter group, say), and `band` is
-    (x, low, high), or () for none.
+    `panels` is [(label, [(x, y, colour), …], band)]: colour is a number (that of the parameter group, say), and `band`
+    is (x, low, high), or () for none.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator
 

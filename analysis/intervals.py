@@ -49,8 +49,8 @@ def no_spread(values) -> bool:
 def t_interval(values) -> Estimate:
     """Where does the mean of the population lie that these n values were drawn from? (n,) → Estimate. Student (1908).
 
-    With one value, or several that show no spread at all, the interval is unbounded: t would claim certainty from nothing.
-    With none the value is nan.
+    With one value, or several that show no spread at all, the interval is unbounded: t would claim certainty from
+    nothing. With none the value is nan.
     """
     from scipy import stats
 
@@ -227,10 +227,11 @@ def pairs_needed(difference: float, sd: float, power: float = 0.8, most: int = 1
 
 
 def rank_intervals(scores, seed: int = 0, num_resamples: int = 2_000) -> tuple[np.ndarray, np.ndarray]:
-    """Which places could each arm take with other seeds? (seeds, arms) → ((arms, 2) ranks, (arms,) share of first places).
+    """Which places could each arm take with other seeds? (seeds, arms) → ((arms, 2) ranks, (arms,) share of firsts).
 
     Seeds are resampled with all their arms together (paired bootstrap); rank 1 is the highest mean, equal means share
-    the lower number. The ranks are the 2.5 % and 97.5 % quantiles. Repeats exactly for the same `seed`.
+    the lower number and share a first place. The ranks are the 2.5 % and 97.5 % quantiles. Repeats exactly for the
+    same `seed`.
     """
     scores = np.asarray(scores, dtype=float)
     rng = np.random.default_rng(seed)
@@ -239,10 +240,11 @@ def rank_intervals(scores, seed: int = 0, num_resamples: int = 2_000) -> tuple[n
     means = np.round(means, 12)  # equal arms must tie whatever the order of summation
     ranks = 1 + (means[:, None, :] > means[:, :, None]).sum(axis=2)
     ends = np.quantile(ranks, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0, method="nearest")
-    return ends.T.astype(int), (ranks == 1).mean(axis=0)
+    firsts = ranks == 1
+    return ends.T.astype(int), (firsts / firsts.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
-# ------------------------------------------------------------------------------------------------------------ break-even
+# ----------------------------------------------------------------------------------------------------------- break-even
 
 
 def break_even(extra_first_seconds: float, saved_step_seconds: float) -> float:

@@ -6,9 +6,9 @@ What this does *not* do: find anything of its own; the headline takes the first 
 import pandas as pd
 
 from analysis.answers import Answer, all_answers
-from analysis.conditions import completed, levels, varied
+from analysis.conditions import completed, levels, short_names, varied
 from analysis.provenance import flag_violations, statuses
-from analysis.reproducibility import digested, replicate_pairs
+from analysis.replicates import digested, replicate_pairs
 from analysis.throughput import INERT, timed
 from analysis.wording import count, level
 from lrbench.record import STATUSES
@@ -49,12 +49,13 @@ def _all_inert(rows: pd.DataFrame) -> bool:
 def main_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each condition: the factors that vary, then what was seen.
 
-    num_trials, then num_STATUS for each status but completed that occurs; samples_per_second is the median of trials
-    alone on their device, final_accuracy the mean and accuracy_sd the standard deviation over all its trials (seeds and
-    replicates), num_bit_identical a text "k of n" over disjoint pairs of replicates. `analysis.wording.displayed` makes
-    it fit to print.
+    A scheduler goes by its class where that tells it apart. num_trials, then num_STATUS for each status but completed
+    that occurs; samples_per_second is the median of trials alone on their device, final_accuracy the mean and
+    accuracy_sd the standard deviation over all its trials (seeds and replicates), num_bit_identical a text "k of n" over
+    disjoint pairs of replicates. `analysis.wording.displayed` makes it fit to print.
     """
     names = varied(rows)
+    called = {name: short_names(rows[name].dropna().unique()) for name in ("scheduler", "optimizer") if name in names}
     failed = [s for s in STATUSES[1:] if (rows["status"] == s).any()]
     records = []
     for part in _by_condition(rows, names):
@@ -62,7 +63,7 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
         same = int((pairs["weights_sha256"] == pairs["weights_sha256_second"]).sum())
         records.append(
             {
-                **{name: level(part[name].iloc[0]) for name in names},
+                **{name: _called(called.get(name, {}), part[name].iloc[0]) for name in names},
                 "num_trials": len(part),
                 **{f"num_{s}": int((part["status"] == s).sum()) for s in failed},
                 "samples_per_second": timed(part)["samples_per_second"].median(),
@@ -73,6 +74,10 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
         )
     numbers = ("samples_per_second", "final_accuracy", "accuracy_sd", "num_bit_identical")
     return pd.DataFrame(records, columns=[*names, "num_trials", *(f"num_{s}" for s in failed), *numbers])
+
+
+def _called(names: dict[str, str], value) -> str:
+    return names.get(value) or level(value)
 
 
 def _by_condition(rows: pd.DataFrame, names: list[str]) -> list[pd.DataFrame]:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import figures, overview
+from analysis import figures, learning_curves, overview
 from analysis.answers import Answer, all_answers, read_rows
 from analysis.conditions import FACTORS
 from analysis.provenance import failures
-from analysis.schedulers import learning_curves
 from analysis.wording import count, displayed
 
 # what a reader would type stands in code type: factors (with a level), calls of classes, settings of a study file
+_NAMES = "|".join([*sorted(FACTORS, key=len, reverse=True), "replicates", "seed"])
 _CODE = re.compile(
-    rf"\b(?:{'|'.join(sorted(FACTORS, key=len, reverse=True))}|replicates|seed)\b(?:\s?=\s?(?:\[[^\]]*\]|\"[^\"]*\"|\w+(?:\.\w+)*))"
+    rf"\b(?:{_NAMES})\b(?:\s?=\s?(?:\[[^\]]*\]|\"[^\"]*\"|\w+(?:\.\w+)*))"
     rf"|\b(?:cudnn_\w+|deterministic_algorithms|base_lr|num_threads|channels_last|[A-Z]\w+LR\w*|ReduceLROnPlateau)\b"
     r"(?:\([^()]*\))?|\[grid\]|\{[^{}]*\}"
 )
@@ -86,7 +86,7 @@ def show_answer(page: Page, name: str) -> None:
 
 def show_learning_curves(page: Page) -> None:
     """Show the validation error after each epoch for every scheduler."""
-    show_figure(page, "learning_curves", learning_curves(page.rows), "Validation error after each epoch")
+    show_figure(page, "learning_curves", learning_curves.draw(page.rows), "Validation error after each epoch")
 
 
 def show_failures(page: Page) -> None:

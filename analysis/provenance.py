@@ -11,11 +11,15 @@ import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import SEEDS, completed, describe, place_columns, varied
+from analysis.conditions import completed, describe, place_columns, varied
 from analysis.throughput import timed
 from analysis.wording import count, level, listed, percent, seconds
 
 TITLE = "What ran where?"
+HOW = (
+    "The figure shows each timed trial's speed over the median of its condition, in the order of time: a slope is "
+    "drift of the machine."
+)
 _SHOWN = (
     "status",
     "hostname",
@@ -58,10 +62,7 @@ def answer(rows: pd.DataFrame) -> Answer:
         sentences=tuple(sentences),
         table=_table(rows),
         figure=lambda: _figure(rows),
-        notes=(
-            "The figure shows each timed trial's speed over the median of its condition, in the order of time: a slope "
-            "is drift of the machine.",
-        ),
+        notes=(HOW,),
     )
 
 
@@ -72,10 +73,8 @@ def flag_violations(rows: pd.DataFrame) -> list[str]:
         return []
     names = [name for name in _FLAGS if (_texts(broken, name) != _texts(broken, f"effective_{name}")).any()]
     which = f" ({listed(names)})" if names else ""
-    return [
-        f"In {count(len(broken), 'trial')} of {len(rows):,} a flag that was asked for was not in force{which}: do not "
-        f"trust comparisons with them. First: trial {broken['trial_id'].iloc[0]}."
-    ]
+    text = f"In {count(len(broken), 'trial')} of {len(rows):,} a flag that was asked for was not in force{which}"
+    return [f"{text}: do not trust comparisons with them. First: trial {broken['trial_id'].iloc[0]}."]
 
 
 def _texts(rows: pd.DataFrame, name: str) -> pd.Series:
@@ -101,13 +100,13 @@ def statuses(rows: pd.DataFrame) -> str:
 def failures(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each failed trial: which, how far it came, and the last line of its error."""
     failed = rows[rows["status"] != "completed"]
-    names = varied(rows, tuple(n for n in (*_factor_names(rows), *SEEDS[:1])))
+    names = [*varied(rows), "seed", "replicate"]
     records = [
         {
             "trial": row["trial_id"],
             "status": str(row["status"]).replace("_", " "),
             "stage": row["stage"] if isinstance(row["stage"], str) else "start",
-            "factors": describe({name: row[name] for name in (*names, "replicate")}),
+            "factors": describe({name: row[name] for name in names}),
             "error": _last_line(row["error"]),
         }
         for _, row in failed.iterrows()
@@ -115,12 +114,10 @@ def failures(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records, columns=["trial", "status", "stage", "factors", "error"])
 
 
-def _factor_names(rows: pd.DataFrame) -> list[str]:
-    return varied(rows)
-
-
 def _last_line(error) -> str:
-    lines = [line.strip() for line in error.splitlines() if line.strip()] if isinstance(error, str) else []
+    """The line that says what happened: the last of the traceback, before what the trial printed itself."""
+    text = error.split("\n--- printed by the trial ---")[0] if isinstance(error, str) else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:200] if lines else "no message"
 
 
@@ -157,7 +154,7 @@ def _span(rows: pd.DataFrame) -> list[str]:
 
 
 def _doubts(rows: pd.DataFrame) -> list[str]:
-    """Return what may have disturbed the trials: throttling, company on the device, load, other data, other variables."""
+    """Return what may have disturbed the trials: throttling, company on the device, load, data, variables."""
     found = []
     throttled = rows[~rows["gpu_throttle_reasons"].astype(object).isin([None, np.nan, "none", "", "gpu_idle"])]
     throttled = throttled[throttled["gpu_throttle_reasons"].notna()]

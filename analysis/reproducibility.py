@@ -7,142 +7,27 @@ tested: zero variance needs no p-value. What this does *not* do: look for the op
 
 import math
 import sys
-from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analysis import conditions, figures
 from analysis.answers import Answer
-from analysis.conditions import CUDNN_FLAGS, MACHINE_FACTORS, SEEDS, completed, describe, group_ids, levels, varied
-from analysis.intervals import Estimate, between_sd, clopper_pearson, mismatch_bound, pooled_sd, sd_interval
+from analysis.conditions import CUDNN_FLAGS, describe, varied
+from analysis.intervals import Estimate, mismatch_bound, sd_interval
+from analysis.replicates import Cell, cells, digested, seed_pairs
 from analysis.wording import count, known, listed, number, percent, points
 
 TITLE = "What do the flags buy?"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """All trials at one level of every machine factor. Shares are fractions; nan is what cannot be told."""
-
-    factors: dict
-    num_trials: int
-    num_pairs: int
-    num_identical: int
-    num_other_kernels: int
-    run_sd: float
-    run_degrees: int
-    seed_sd: float
-    run_churn: float
-    seed_churn: float
-    max_logit_difference: float
-
-    @property
-    def label(self) -> str:
-        return describe(self.factors) or "all trials"
-
-    @property
-    def num_different(self) -> int:
-        return self.num_pairs - self.num_identical
-
-    @property
-    def mismatch(self) -> Estimate:
-        """The share of pairs that differ; after no mismatch the upper end is the one-sided bound 1 - 0.05^(1/n)."""
-        exact = clopper_pearson(self.num_different, self.num_pairs)
-        if self.num_different:
-            return exact
-        return Estimate(value=exact.value, low=0.0, high=mismatch_bound(0, self.num_pairs), n=self.num_pairs)
+HOW = (
+    "A pair is two replicates of one trial in two fresh processes; pairs are disjoint, so their counts have exact "
+    "bounds (Clopper and Pearson). After no mismatch the upper end is the one-sided 95% bound 1 − 0.05^(1/n). Churn is "
+    "the share of test images that two trials classify differently."
+)
 
 
 def answer(rows: pd.DataFrame) -> Answer:
     """Return how often repeats were bit-identical, flag by flag, and how far apart they were where they were not."""
     return conditions.by_place(rows, _one_place)
-
-
-def digested(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the completed rows that have a digest of their weights, numbered by trial content (`content`)."""
-    rows = completed(rows)
-    rows = rows[rows["weights_sha256"].notna()]
-    return rows.assign(content=group_ids(rows, ("condition_id", *SEEDS))).sort_values(["content", "replicate"])
-
-
-def replicate_pairs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return disjoint pairs of replicates of one trial: two digested rows side by side, the second's `_second`.
-
-    With an odd number of replicates the last one is in no pair. Comparing all with the first would use it, but such
-    pairs hang together, and the bound after 0 mismatches would be too small.
-    """
-    place = rows.groupby("content").cumcount()
-    keyed = rows.assign(pair=place // 2)
-    first, second = keyed[place % 2 == 0], keyed[place % 2 == 1]
-    return first.merge(second, on=["content", "pair"], suffixes=("", "_second"))
-
-
-def seed_pairs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return neighbouring seeds of one condition side by side, first replicates only; n seeds give n - 1 pairs."""
-    first = rows.sort_values([*SEEDS, "replicate"]).drop_duplicates("content")
-    keyed = first.assign(turn=first.groupby("condition_id", observed=True).cumcount())
-    follower = keyed.assign(turn=keyed["turn"] - 1)
-    return keyed.merge(follower, on=["condition_id", "turn"], suffixes=("", "_second"))
-
-
-def churn(pairs: pd.DataFrame) -> float:
-    """Return the mean share of test predictions in which the two of a pair differ (Milani Fard et al., 2016)."""
-    shares = [float(np.mean(a != b)) for a, b in _arrays(pairs, "predictions")]
-    return float(np.mean(shares)) if shares else math.nan
-
-
-def max_difference(pairs: pd.DataFrame) -> float:
-    """Return the largest difference of a probe logit within a pair; nan where there is none to compare."""
-    found = [float(np.max(np.abs(a - b))) for a, b in _arrays(pairs, "probe_logits") if len(a)]
-    found = [value for value in found if math.isfinite(value)]
-    return max(found, default=math.nan)
-
-
-def _arrays(pairs: pd.DataFrame, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    if name not in pairs:
-        return []
-    both = zip(pairs[name], pairs[f"{name}_second"], strict=True)
-    arrays = [(np.asarray(a), np.asarray(b)) for a, b in both if a is not None and b is not None]
-    return [(a, b) for a, b in arrays if a.shape == b.shape and a.ndim == 1]
-
-
-def cells(rows: pd.DataFrame) -> list[Cell]:
-    """Return one cell for each combination of workload and machine factors in digested rows."""
-    names = varied(rows, ("workload", *MACHINE_FACTORS))
-    key = group_ids(rows, names)
-    parts = [part for _, part in rows.groupby(key, sort=False)]
-    order = {name: levels(rows, name) for name in names}
-    found = [_cell({name: _plain(part[name].iloc[0]) for name in names}, part) for part in parts]
-    return sorted(found, key=lambda cell: [order[name].index(value) for name, value in cell.factors.items()])
-
-
-def _plain(value):
-    return None if pd.isna(value) else value.item() if hasattr(value, "item") else value
-
-
-def _cell(factors: dict, rows: pd.DataFrame) -> Cell:
-    pairs, neighbours = replicate_pairs(rows), seed_pairs(rows)
-    different = pairs[pairs["weights_sha256"] != pairs["weights_sha256_second"]]
-    kernels = different[different["kernel_fingerprint"].notna() & different["kernel_fingerprint_second"].notna()]
-    measured = rows[rows["final_accuracy"].notna()]
-    accuracy, content = measured["final_accuracy"], measured["content"]
-    run_sd, degrees = pooled_sd(accuracy, content)
-    return Cell(
-        factors=factors,
-        num_trials=len(rows),
-        num_pairs=len(pairs),
-        num_identical=len(pairs) - len(different),
-        num_other_kernels=int(
-            (kernels["kernel_fingerprint"].astype(str) != kernels["kernel_fingerprint_second"].astype(str)).sum()
-        ),
-        run_sd=run_sd,
-        run_degrees=degrees,
-        seed_sd=between_sd(accuracy, content, group_ids(measured, ("condition_id",))),
-        run_churn=churn(pairs),
-        seed_churn=churn(neighbours),
-        max_logit_difference=max_difference(pairs),
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------- one place
@@ -159,17 +44,12 @@ def _one_place(rows: pd.DataFrame) -> Answer:
         *_flag_changes(usable, compared),
         *_twins(usable),
     ]
-    notes = [
-        "A pair is two replicates of one trial in two fresh processes; pairs are disjoint, so their counts have exact "
-        "bounds (Clopper and Pearson). After no mismatch the upper end is the one-sided 95% bound 1 - 0.05^(1/n). "
-        "Churn is the share of test images that two trials classify differently."
-    ]
     return Answer(
         title=TITLE,
         sentences=tuple(sentences),
         table=_table(found),
         figure=lambda: _figure(found),
-        notes=tuple(notes) if compared else (),
+        notes=(HOW,) if compared else (),
     )
 
 
@@ -277,10 +157,8 @@ def _seed_spread(found: list[Cell]) -> list[str]:
         return ['How much seeds matter cannot be told from one seed: add seed = "0-4" under [grid].']
     shares = [cell.seed_churn for cell in fixed if known(cell.seed_churn)]
     disagree = f", and two seeds disagree on {_range(shares, percent)} of test images" if shares else ""
-    return [
-        "Where repeats are identical the run-to-run variance is exactly zero; seeds alone spread accuracy by "
-        f"{_range(spread, _sd)} points (SD){disagree}."
-    ]
+    zero = "Where repeats are identical the run-to-run variance is exactly zero"
+    return [f"{zero}; seeds alone spread accuracy by {_range(spread, _sd)} points (SD){disagree}."]
 
 
 def _range(values: list[float], form) -> str:
@@ -319,15 +197,13 @@ def _flag_changes(rows: pd.DataFrame, found: list[Cell]) -> list[str]:
 
 
 def _twins(rows: pd.DataFrame) -> list[str]:
-    """Say where different seeds gave the same weights: a seed that reaches nothing makes every other count worthless."""
+    """Say where different seeds gave the same weights: a seed that reaches nothing makes the other counts worthless."""
     neighbours = seed_pairs(rows)
     twins = int((neighbours["weights_sha256"] == neighbours["weights_sha256_second"]).sum())
     if not twins:
         return []
-    return [
-        f"{twins:,} of {count(len(neighbours), 'pair')} of different seeds gave bit-identical weights: this workload does "
-        "not use the stream that was varied."
-    ]
+    text = f"{twins:,} of {count(len(neighbours), 'pair')} of different seeds gave bit-identical weights"
+    return [f"{text}: this workload does not use the stream that was varied."]
 
 
 def _table(found: list[Cell]) -> pd.DataFrame:

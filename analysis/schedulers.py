@@ -8,32 +8,17 @@ difference that so many seeds could have seen stands beside it. What this does *
 
 import math
 import sys
-from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from analysis import conditions, figures
 from analysis.answers import Answer
-from analysis.conditions import (
-    FACTORS,
-    MACHINE_FACTORS,
-    SCHEDULE,
-    SEEDS,
-    completed,
-    describe,
-    group_ids,
-    is_baseline,
-    levels,
-    short_names,
-    varied,
-)
+from analysis.comparisons import Comparison, Setting, settings
+from analysis.conditions import FACTORS, describe, short_names, varied
 from analysis.intervals import (
     Estimate,
-    holm,
     no_spread,
-    paired_p,
     pairs_needed,
     rank_intervals,
     smallest_detectable,
@@ -44,114 +29,18 @@ from analysis.intervals import (
 from analysis.wording import count, known, level, listed, number, percent, points
 
 TITLE = "Do the schedulers differ by more than the noise?"
-SIGNIFICANT = 0.05
+HOW = (
+    "Differences are paired by seed (mean over replicates and machine factors within a seed); intervals are Student's "
+    "over seeds (95%) and not corrected for their number; p-values are those of the paired t-test, Holm-corrected: "
+    "over the comparisons with the baseline, and over all pairs for those with the best. P(better) counts the seeds on "
+    "which a scheduler beats the baseline, ties half. Ranks are 95% intervals of a bootstrap over seeds."
+)
 _SEEDS_FOR_SIGN_FLIP = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Scheduler a less scheduler b, seed by seed: (seeds,) differences of accuracy, and p corrected for its family."""
-
-    a: str
-    b: str
-    differences: np.ndarray
-    corrected_p: float
-
-    @property
-    def estimate(self) -> Estimate:
-        return t_interval(self.differences)
-
-    @property
-    def told_apart(self) -> bool:
-        return self.corrected_p < SIGNIFICANT
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """The schedulers at one setting of every other factor that changes training.
-
-    `scores` (seeds × arms) holds accuracy averaged over replicates and machine factors, nan where a seed has none;
-    arms stand in the order of their mean, best first. `against` holds each arm's comparison with the baseline (Holm over
-    these), `pairs` that of every two arms (Holm over all).
-    """
-
-    factors: dict
-    scores: pd.DataFrame
-    losses: pd.Series
-    num_trials: pd.Series
-    num_lost: pd.Series
-    baseline: str
-    against: dict[str, Comparison]
-    pairs: dict[tuple[str, str], Comparison]
-
-    @property
-    def arms(self) -> list[str]:
-        return list(self.scores.columns)
-
-    @property
-    def num_seeds(self) -> int:
-        return len(self.scores)
 
 
 def answer(rows: pd.DataFrame) -> Answer:
     """Return how the schedulers differ in final accuracy, with intervals, corrected tests and what could be seen."""
     return conditions.by_place(rows, _one_place)
-
-
-def settings(rows: pd.DataFrame) -> list[Setting]:
-    """Return one Setting for each level of the training factors besides the scheduler, in order."""
-    rows = rows.assign(arm=_arms(rows))
-    training = tuple(name for name in FACTORS if name not in (*MACHINE_FACTORS, *SCHEDULE))
-    names = varied(rows, training)
-    order = {name: levels(rows, name) for name in names}
-    found = []
-    for _, part in rows.groupby(group_ids(rows, names), sort=False):
-        usable = completed(part)
-        usable = usable[usable["final_accuracy"].notna()]
-        factors = {name: None if pd.isna(value) else value for name, value in part[names].iloc[0].items()}
-        if len(usable):
-            found.append(_setting(factors, part, usable))
-    return sorted(found, key=lambda setting: [order[name].index(value) for name, value in setting.factors.items()])
-
-
-def _arms(rows: pd.DataFrame) -> pd.Series:
-    """Name the arms: the scheduler's call, and how it is stepped where that varies for one call."""
-    calls = rows["scheduler"].astype(str)
-    if "scheduler_interval" in varied(rows, SCHEDULE):
-        return calls + " per " + rows["scheduler_interval"].astype(str)
-    return calls
-
-
-def _setting(factors: dict, rows: pd.DataFrame, usable: pd.DataFrame) -> Setting:
-    seed, cell = group_ids(usable, SEEDS), group_ids(usable, (*SEEDS, *MACHINE_FACTORS, "replicate"))
-    wide = usable.assign(cell=cell).pivot_table(index="cell", columns="arm", values="final_accuracy", observed=True)
-    seed_of_cell = seed.groupby(cell).first()
-    scores = wide.groupby(seed_of_cell).mean()
-    scores = scores[scores.mean().sort_values(ascending=False, kind="stable").index]
-
-    def compare(a: str, b: str) -> np.ndarray:
-        return (wide[a] - wide[b]).dropna().groupby(seed_of_cell).mean().to_numpy()
-
-    baseline = next((arm for arm in scores if is_baseline(arm)), "")
-    others = [arm for arm in scores if baseline and arm != baseline]
-    return Setting(
-        factors=factors,
-        scores=scores,
-        losses=usable.groupby("arm")["final_loss"].mean(),
-        num_trials=usable["arm"].value_counts(),
-        num_lost=rows[rows["status"] != "completed"]["arm"].value_counts(),
-        baseline=baseline,
-        against={c.a: c for c in _corrected([(arm, baseline, compare(arm, baseline)) for arm in others])},
-        pairs={(c.a, c.b): c for c in _corrected([(a, b, compare(a, b)) for a, b in combinations(scores, 2)])},
-    )
-
-
-def _corrected(family: list[tuple[str, str, np.ndarray]]) -> list[Comparison]:
-    p_values = holm([paired_p(differences) for *_, differences in family])
-    return [
-        Comparison(a=a, b=b, differences=differences, corrected_p=float(p))
-        for (a, b, differences), p in zip(family, p_values, strict=True)
-    ]
 
 
 # ---------------------------------------------------------------------------------------------------------- one place
@@ -172,7 +61,7 @@ def _one_place(rows: pd.DataFrame) -> Answer:
         sentences=tuple(sentences),
         table=pd.DataFrame([record for setting in found for record in _records(setting)]),
         figure=lambda: _figure(found),
-        notes=_notes(found),
+        notes=(HOW,) if any(len(setting.arms) > 1 for setting in found) else (),
     )
 
 
@@ -183,19 +72,14 @@ def _sentences(setting: Setting) -> list[str]:
     spread = f", SD over seeds {points(scores.std()).lstrip('+')} points" if len(scores) > 1 else ""
     mean = f"{percent(scores.mean(), 2)} ({count(len(scores), 'seed')}{spread})"
     if not others:
-        return [
-            f"Only {names[best]} was run, with a final accuracy of {mean}; to compare schedulers, list several under "
-            '[grid], with { name = "ConstantLR", factor = 1.0 } as the baseline.'
-        ]
+        how = 'list several under [grid], with { name = "ConstantLR", factor = 1.0 } as the baseline'
+        return [f"Only {names[best]} was run, with a final accuracy of {mean}; to compare schedulers, {how}."]
     if setting.num_seeds < 2:
-        return [
-            f"With a single seed no scheduler can be told from another: {names[best]} came first with "
-            f'{percent(scores.mean(), 2)}, but the spread over seeds is unknown. Add seed = "0-9" under [grid].'
-        ]
+        first = f"{names[best]} came first with {percent(scores.mean(), 2)}, but the spread over seeds is unknown"
+        return [f'With one seed no scheduler can be told from another: {first}. Add seed = "0-9" under [grid].']
     if setting.scores.stack().nunique() == 1:
-        return [
-            f"Every scheduler ended at exactly {percent(scores.mean(), 2)} on every seed: this workload does not tell them apart."
-        ]
+        accuracy = percent(scores.mean(), 2)
+        return [f"Every scheduler ended at exactly {accuracy} on every seed: this workload does not tell them apart."]
     return [_about_best(setting, names, mean), *_about_ties(setting, names), *_about_power(setting, names)]
 
 
@@ -277,8 +161,8 @@ def _caveats(rows: pd.DataFrame, found: list[Setting]) -> list[str]:
         )
     if "base_lr" in varied(rows, FACTORS):
         sentences.append(
-            "Each table row compares schedules at one base_lr; no schedule was tuned on seeds of its own, so the best of "
-            "several rates is chosen and judged on the same seeds."
+            "Each table row compares schedules at one base_lr; no schedule was tuned on seeds of its own, so the best "
+            "of several rates is chosen and judged on the same seeds."
         )
     else:
         rate = level(float(rows["base_lr"].iloc[0]))
@@ -289,22 +173,11 @@ def _caveats(rows: pd.DataFrame, found: list[Setting]) -> list[str]:
     num_seeds = min(setting.num_seeds for setting in found)
     if 1 < num_seeds < _SEEDS_FOR_SIGN_FLIP:
         sentences.append(
-            f"With {num_seeds} seeds a sign-flip test cannot go below p = {number(smallest_sign_flip_p(num_seeds))}: the "
-            "p-values here lean on the t-test's assumption that differences over seeds are normal. 6 seeds or more would "
-            "do without it."
+            f"With {num_seeds} seeds a sign-flip test cannot go below p = {number(smallest_sign_flip_p(num_seeds))}: "
+            "the p-values here lean on the t-test's assumption that differences over seeds are normal. 6 seeds or more "
+            "would do without it."
         )
     return sentences
-
-
-def _notes(found: list[Setting]) -> tuple[str, ...]:
-    if not any(len(setting.arms) > 1 for setting in found):
-        return ()
-    return (
-        "Differences are paired by seed (mean over replicates and machine factors within a seed); intervals are Student's "
-        "over seeds (95%) and not corrected for their number; p-values are those of the paired t-test, Holm-corrected: "
-        "over the comparisons with the baseline, and over all pairs for those with the best. P(better) counts the seeds "
-        "on which a scheduler beats the baseline, ties half. Ranks are 95% intervals of a bootstrap over seeds.",
-    )
 
 
 # ------------------------------------------------------------------------------------------------------ table, figures
@@ -398,28 +271,6 @@ def _figure_title(setting: Setting, names: dict) -> str:
     if tied:
         return f"{names[best]} is highest, but not told from {listed([names[arm] for arm in tied[:3]], 'or')}"
     return f"{names[best]} is highest, and told from all others"
-
-
-def learning_curves(rows: pd.DataFrame):
-    """Draw the validation error after each epoch for every scheduler: mean, range over trials, the others in grey."""
-    usable = completed(rows)
-    usable = usable[usable["val_accuracy_curve"].notna()] if "val_accuracy_curve" in usable else usable[:0]
-    if usable.empty:
-        return figures.message("No learning curve was recorded")
-    names = short_names(levels(usable, "scheduler"))
-    curves = {}
-    for scheduler in levels(usable, "scheduler"):
-        found = [1 - np.asarray(c, dtype=float) for c in usable[usable["scheduler"] == scheduler]["val_accuracy_curve"]]
-        length = max(map(len, found))
-        curves[names[scheduler]] = np.array([c for c in found if len(c) == length])
-    seen = [c[c > 0].min() for c in curves.values() if (c > 0).any()]
-    floor = min(seen, default=1.0) / 2  # no error at all has no place on a logarithmic scale: it is drawn at the floor
-    panels = []
-    for name, errors in curves.items():
-        errors, epochs = np.maximum(errors, floor), np.arange(1, errors.shape[1] + 1)
-        panels.append((name, [(epochs, errors.mean(axis=0), 0)], (epochs, errors.min(axis=0), errors.max(axis=0))))
-    title = "Validation error after each epoch: mean, and range over all trials"
-    return figures.small_multiples(panels, title, "epoch", "error (logarithmic)", percent=True, log=True)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ from analysis.intervals import Estimate, break_even_interval, t_interval
 from analysis.wording import count, known, level, listed, number, percent, seconds
 
 TITLE = "What do the flags cost?"
+HOW = (
+    "Each ratio compares two trials of one random block that agree in every other factor; the mean of the logarithms "
+    "over a block counts once, and the interval is Student's over blocks (95%)."
+)
 INERT = "All of it ran on a CPU, where the cuDNN flags are inert: any difference between their levels is noise."
 FLOOR = "A/A: replicate against replicate"
 
@@ -120,15 +124,14 @@ def _one_place(rows: pd.DataFrame) -> Answer:
     found = list(contrasts(usable))
     floor = noise_floor(usable)
     inert = _inert(usable)
-    overall = [c for c in found if not c.where]
-    sentences = [*_about_inert(overall, inert), *(_sentence(c, inert) for c in overall)]
+    overall = sorted((c for c in found if not c.where), key=lambda c: _is_noise(c, inert))
+    num_live = sum(not _is_noise(c, inert) for c in overall)
+    about = [INERT] if num_live < len(overall) else []
+    sentences = [*about, *(_sentence(c, inert) for c in overall)]
     if not overall:
         sentences.append(_nothing_varied(rows, usable))
     sentences += [_floor_sentence(floor), *_search_sentences(overall, usable, inert)]
-    notes = [
-        "Each ratio compares two trials of one random block that agree in every other factor; the mean of the "
-        "logarithms over a block counts once, and the interval is Student's over blocks (95%)."
-    ]
+    notes = [HOW]
     if left_out:
         notes.append(
             f"{count(left_out, 'completed trial')} of {len(completed(rows))} left out: they shared their device with "
@@ -145,7 +148,7 @@ def _one_place(rows: pd.DataFrame) -> Answer:
         table=_table(drawn),
         figure=lambda: _figure(drawn, floor, inert),
         notes=tuple(notes),
-        num_leading=1 if inert else max(1, sum(c.factor in CUDNN_FLAGS for c in overall)),
+        num_leading=max(1, len(about) + min(2, num_live)),
     )
 
 
@@ -155,12 +158,6 @@ def _inert(rows: pd.DataFrame) -> bool:
 
 def _is_noise(contrast: Contrast, inert: bool) -> bool:
     return inert and contrast.factor in CUDNN_FLAGS
-
-
-def _about_inert(overall: list[Contrast], inert: bool) -> list[str]:
-    if not any(_is_noise(c, inert) for c in overall):
-        return []
-    return [INERT]
 
 
 def _interval_text(ratio: Estimate) -> str:
@@ -207,7 +204,7 @@ def _floor_sentence(floor: Contrast) -> str:
         f"{percent(float(single.quantile(0.95)))} at the 95th percentile ({count(len(single), 'pair')})"
     )
     mean = f"on average a repeat ran at {ratio.value:.3f} times the speed of the trial that it repeats"
-    if not ratio.bounded:
+    if not ratio.bounded or ratio.n < 3:  # two blocks give an interval without use, 0.03 to 20 say
         return f"{text}; {mean}."
     mean += f" (95% interval {ratio.low:.3f} to {ratio.high:.3f})"
     if ratio.excludes(1.0):

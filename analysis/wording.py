@@ -188,7 +188,7 @@ HEADERS = {
     "better_share": "P(better)",
     "first_share": "P(first)",
     "speed_ratio": "speed ratio",
-    "num_bit_identical": "bit-identical pairs",
+    "num_bit_identical": "identical repeats",
     "samples_per_second": "images/s",
 }
 

@@ -58,4 +58,5 @@ def test_scheduler_step(benchmark, class_name):
         # torch's own SequentialLR passes the epoch that it warns of, each time it reaches a milestone
         warnings.filterwarnings("ignore", message="The epoch parameter", category=UserWarning)
         benchmark.pedantic(scheduler.step, metrics, rounds=ROUNDS, iterations=STEPS, warmup_rounds=WARMUP_ROUNDS)
-    assert scheduler.last_epoch >= (ROUNDS + WARMUP_ROUNDS) * STEPS
+    (rate,) = scheduler.get_last_lr()
+    assert 0 <= rate <= 0.1 + 1e-9  # LinearLR ends a rounding error above its base

@@ -271,7 +271,7 @@ def _label(trial: Trial, with_warmup: bool) -> str:
     """Return the scheduler as torch writes it, and what else tells it from its neighbours."""
     table = trial.scheduler
     text = format_call({key: value for key, value in table.items() if key not in ("interval", "monitor")})
-    text += ", stepped each step" if table["interval"] == "step" else ""
+    text += ", per step" if table["interval"] == "step" else ""
     text += ", metric never improves" if table["name"] == "ReduceLROnPlateau" else ""
     return text + (f", {_warmup_words(trial.warmup)}" if with_warmup else "")
 

@@ -88,8 +88,11 @@ def _read_part(path: Path, columns: list[str], dictionaries: list[str] = ()):
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, read_dictionary=list(dictionaries), memory_map=True) as file:
+        with pq.ParquetFile(path, memory_map=True) as file:
             present = [name for name in columns if name in file.schema_arrow.names]
+            metadata = file.metadata
+        encoded = [name for name in dictionaries if name in present]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=encoded, memory_map=True) as file:
             table = file.read(columns=present, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
@@ -101,7 +104,8 @@ def _read_part(path: Path, columns: list[str], dictionaries: list[str] = ()):
     schema = arrow_schema(columns)
     for index, name in enumerate(columns):  # a part from before a column was added reads as null
         if name not in present:
-            table = table.add_column(index, schema.field(name), pa.nulls(len(table), schema.field(name).type))
+            nulls = pa.nulls(len(table), schema.field(name).type)
+            table = table.add_column(index, name, nulls.dictionary_encode() if name in dictionaries else nulls)
     return table.select(columns)
 
 
@@ -180,8 +184,11 @@ def read_study_record(folder: str | Path) -> dict:
     """Return DIR/study.json: {"study": …, "place": …, "num_trials": …, "schema_version": …}."""
     path = require_study(folder) / "study.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or [type(record.get(key)) for key in ("study", "places")] != [dict, list]:
+            raise ValueError("it is no record of a study")
+        return record
+    except ValueError as error:  # torn JSON and bytes that are no text are ValueErrors too
         raise InputError(f"{path} is damaged: {error}. Restore it, or delete it and name the study again") from None
 
 
@@ -318,6 +325,15 @@ class Writer:
     def close(self) -> None:
         """Fold what the journal holds. Without it nothing is lost: the next writer does it."""
         self.fold()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Let go of the journal as it is, whatever has happened: it is on the disk, and the next writer folds it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _path(self, number: int) -> Path:
         return self.folder / "trials" / f"journal-{number:06d}.jsonl"

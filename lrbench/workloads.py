@@ -70,7 +70,7 @@ WORKLOADS: dict[str, dict] = {
         "model": "torchvision:alexnet",
         "data": "synthetic",
         "image_size": 64,
-        "recipe": {"epochs": 10, "batch_size": 32, "base_lr": 0.05, "optimizer": {"name": "SGD"}},
+        "recipe": {"epochs": 5, "batch_size": 32, "base_lr": 0.05, "optimizer": {"name": "SGD", "momentum": 0.9}},
     },
 }
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.conditions import CUDNN_FLAGS
-from lrbench.record import CATEGORICAL, arrow_schema, check_row
+from lrbench.record import CATEGORICAL, arrow_schema, check_row, trial_columns
 from lrbench.study import blocks, parse_study
 
 NUM_TEST = 360
@@ -51,7 +51,7 @@ def study_of(**document):
     return parse_study(document, "simulated", source="simulated")
 
 
-def simulate(study, truth: Truth = Truth(), seed: int = 0) -> pd.DataFrame:  # noqa: B008 (frozen)
+def simulate(study, truth: Truth = Truth(), seed: int = 0) -> pd.DataFrame:
     """Return rows as `lrbench.store.load` gives them, nested columns included, drawn with this seed."""
     rng = np.random.default_rng(seed)
     device = "cpu" if truth.inert else "cuda"
@@ -93,15 +93,11 @@ def applied_lr(trial) -> list[float]:
 
 def _asked(trial, block: int, position: int) -> dict:
     return {
-        "schema_version": 1,
-        "trial_id": trial.trial_id,
-        "condition_id": trial.condition_id,
+        **trial_columns(trial),
         "study": "simulated",
         "block": block,
         "position": position,
         "attempt": 0,
-        "trial": json.dumps(trial.content, sort_keys=True),
-        **trial.labels(),
     }
 
 

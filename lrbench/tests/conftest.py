@@ -11,6 +11,7 @@ from lrbench.record import check_row
 from lrbench.tests.helpers.commands import Ended, lrbench
 from lrbench.tests.helpers.studies import DIGITS, RECIPE, write_study
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole studies last: a broken function says so in the first seconds."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -111,7 +111,8 @@ def test_a_row_that_parquet_cannot_hold_is_refused(column, value, error):
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("final_accuracy", 1), ("seed", 2**63 - 1), ("error", "ünïcode"), ("final_loss", float("nan"))]
+    ("column", "value"),
+    [("final_accuracy", 1), ("seed", 2**63 - 1), ("error", "ünïcode"), ("final_loss", float("nan"))],
 )
 def test_a_value_at_the_edge_is_a_row(column, value):
     """Whole numbers in number columns, the largest seed, any text and NaN are values."""

@@ -35,14 +35,12 @@ def files(folder) -> list[str]:
     return sorted(path.name for path in (folder / "trials").iterdir())
 
 
-def commit(folder, *rows: dict, close: bool = True) -> Writer:
-    with locked(folder):
-        writer = Writer(folder)
+def commit(folder, *rows: dict, close: bool = True) -> None:
+    with locked(folder), Writer(folder) as writer:
         for row in rows:
             writer.commit(row)
         if close:
             writer.close()
-    return writer
 
 
 @pytest.mark.parametrize("close", [False, True], ids=["in the journal", "at rest"])
@@ -162,32 +160,31 @@ def test_compacting_makes_one_file_with_the_same_rows(folder, small_parts):
 
 
 def test_parts_stay_few(folder, monkeypatch):
-    """With a part for each row and tiers of 3, a hundred rows never lie in more than 2 parts for each power of 3."""
+    """With a part for each row and tiers of 3, forty rows never lie in more than 2 parts for each power of 3."""
     monkeypatch.setattr(store, "FOLD_ROWS", 1)
     monkeypatch.setattr(store, "TIER", 3)
     most = 0
-    with locked(folder):
-        writer = Writer(folder)
-        for n in range(100):
+    with locked(folder), Writer(folder) as writer:
+        for n in range(40):
             writer.commit(make_row(n))
             most = max(most, len(files(folder)))
-    assert most <= 2 * 5  # 3**4 < 100 < 3**5
-    assert len(load(folder)) == 100
+    assert most <= 2 * 4  # 3**3 < 40 < 3**4
+    assert len(load(folder)) == 40
 
 
 def test_runs_that_were_cut_off_leave_few_parts(folder, monkeypatch):
-    """Thirty runs of one row, none of them closed, leave a folder as small as one run would."""
+    """Twenty runs of one row, none of them closed, leave a folder as small as one run would."""
     monkeypatch.setattr(store, "TIER", 3)
-    for n in range(30):
+    for n in range(20):
         commit(folder, make_row(n), close=False)
-    assert len(files(folder)) <= 2 * 4 + 1
-    assert len(load(folder)) == 30
+    assert len(files(folder)) <= 2 * 3 + 1
+    assert len(load(folder)) == 20
 
 
 def test_a_journal_folds_when_it_is_long(folder, monkeypatch):
     """Rows with long curves fold by their size, so that a reader never parses much text."""
     monkeypatch.setattr(store, "FOLD_BYTES", 50_000)
-    commit(folder, *(make_row(n, train_loss_steps=[0.5] * 5_000) for n in range(4)), close=False)
+    commit(folder, *(make_row(n, train_loss_steps=[0.5] * 5_000) for n in range(6)), close=False)
     assert [name for name in files(folder) if name.startswith("part")] == [
         "part-000000-000000.parquet",
         "part-000001-000001.parquet",

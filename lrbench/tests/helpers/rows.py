@@ -1,14 +1,15 @@
 """Rows as a run writes them, without training."""
 
+from functools import cache
+
 from lrbench.factors import Trial
 from lrbench.record import trial_columns
 
 
 def make_row(position: int, *, status: str = "completed", attempt: int = 0, **changes) -> dict:
     """Return the row of a digits trial with seed `position`; its nested columns are short."""
-    trial = Trial(workload="digits-cnn", seed=position)
     row = {
-        **trial_columns(trial),
+        **_of_trial(position),
         "study": "rows",
         "block": position,
         "position": position,
@@ -24,4 +25,14 @@ def make_row(position: int, *, status: str = "completed", attempt: int = 0, **ch
 
 
 def trial_id(position: int) -> str:
-    return make_row(position)["trial_id"]
+    return _of_trial(position)["trial_id"]
+
+
+@cache
+def _of_trial(position: int) -> dict:
+    return trial_columns(_condition().at(seed=position))
+
+
+@cache
+def _condition() -> Trial:
+    return Trial(workload="digits-cnn")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 class Bias(nn.Module):
-    """Logits that are two scalars, whatever the image: a in class 0, b in class 1, nothing elsewhere. Both begin at 0."""
+    """Logits that are two scalars, whatever the image: a in class 0, b in class 1, 0 elsewhere. Both begin at 0."""
 
     def __init__(self, num_classes: int):
         super().__init__()

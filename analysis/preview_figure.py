@@ -1,0 +1,221 @@
+"""The figure of `lrbench preview`: planned rates over epochs. Up to three curves share one frame, more get one each.
+
+`draw` takes objects with lrbench.preview.Schedule's label, epochs, steps_per_epoch, lr and on_log_scale. What this does
+*not* do: compute rates, or read rows (`analysis.applied_lr` shows the rates that were applied).
+"""
+
+import math
+import textwrap
+from itertools import pairwise
+from pathlib import Path
+
+from analysis.figures import FAINT, INK, QUIET, canvas, palette, style, styled
+from lrbench.errors import InputError
+
+MOST_IN_ONE_FRAME = 3
+MOST_BEHIND = 8  # more faint curves than these are noise
+MOST_PLATEAUS = 6
+_DEEPEST = 1e-8  # of the largest rate: below, a curve leaves the frame of a logarithmic axis
+_GAP = 5  # pixels between a curve and its name
+
+
+@styled
+def draw(schedules):
+    """Return a Figure of the schedules: every step where rates move within an epoch, else every epoch."""
+    num_curves = sum(len(schedule.lr) for schedule in schedules)
+    log = 2 * sum(schedule.on_log_scale for schedule in schedules) >= len(schedules)
+    if num_curves > MOST_IN_ONE_FRAME and len(schedules) > 1:
+        return _one_each(schedules, log)
+    return _together(schedules, log)
+
+
+def save(figure, path: Path) -> None:
+    """Write the figure as the PNG or SVG that `path` says. Raises InputError where it cannot be written."""
+    metadata = {"Software": None} if path.suffix.lower() == ".png" else {"Date": None, "Creator": None}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with style():
+            figure.savefig(path, metadata=metadata)
+    except OSError as error:
+        raise InputError(f"--out {path} cannot be written: {error.strerror}") from error
+
+
+def _together(schedules, log: bool):
+    figure, axes = canvas(3.4, _title(schedules))
+    curves = []
+    for schedule in schedules:
+        for group in range(len(schedule.lr)):
+            several = f"group {group}" if len(schedule.lr) > 1 else ""
+            name = ", ".join(part for part in (schedule.label if len(schedules) > 1 else "", several) if part)
+            curves.append((name, *_points(schedule, group)))
+    colours = palette(max(3, len(curves)))
+    for (_, x, y), colour in zip(curves, colours, strict=False):
+        axes.plot(x, y, color=colour, lw=2, solid_joinstyle="miter")
+    _frame(axes, schedules, log)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("learning rate (logarithmic)" if log else "learning rate")
+    figure.draw_without_rendering()  # places the axes, so that pixels mean something
+    figure.set_layout_engine("none")
+    if len(curves) == 1:
+        _name_plateaus(axes, *curves[0][1:])
+    else:
+        _name_curves(figure, axes, curves, colours)
+    return figure
+
+
+def _one_each(schedules, log: bool):
+    num_columns = 2 if len(schedules) <= 8 else 3
+    num_rows = -(-len(schedules) // num_columns)
+    titles = [_wrapped(s.label, 42 if num_columns == 2 else 28) for s in schedules]
+    height = 0.9 + num_rows * (1.35 + 0.15 * max(title.count("\n") for title in titles))
+    figure, grid = canvas(height, _title(schedules), num_columns, num_rows, sharex=True, sharey=True, squeeze=False)
+    curves = [[_points(schedule, group) for group in range(len(schedule.lr))] for schedule in schedules]
+    colours = palette(10)
+    for axes in grid.flat[len(schedules) :]:
+        axes.axis("off")
+    for index, (axes, title) in enumerate(zip(grid.flat, titles, strict=False)):
+        for other in (curve for k, own in enumerate(curves) if k != index for curve in own):
+            if len(schedules) <= MOST_BEHIND:
+                axes.plot(*other, color=FAINT, lw=0.8, zorder=1)
+        for group, curve in enumerate(curves[index]):
+            axes.plot(*curve, color=colours[group % 10], lw=1.8, zorder=3, label=f"group {group}")
+        if len(curves[index]) > 1:
+            axes.legend(fontsize=7.5, handlelength=1.2, labelspacing=0.2, borderpad=0.2)
+        axes.set_title(title, fontsize=8, color=INK)
+        _frame(axes, schedules, log)
+        axes.tick_params(labelsize=8, labelbottom=index + num_columns >= len(schedules))
+    figure.supxlabel("epoch", fontsize=9.5, color=QUIET)
+    figure.supylabel("learning rate (logarithmic)" if log else "learning rate", fontsize=9.5, color=QUIET)
+    return figure
+
+
+def _title(schedules) -> str:
+    epochs = {schedule.epochs for schedule in schedules}
+    over = f" over {max(epochs)} epoch{'' if epochs == {1} else 's'}" if len(epochs) == 1 else ""
+    if len(schedules) > 1:
+        return f"The learning rate under {len(schedules)} schedules{over}"
+    label, groups = schedules[0].label, schedules[0].lr
+    if len(groups) > 1:
+        return f"{label}: {len(groups)} parameter groups{over}"
+    first, last = f"{groups[0][0]:.3g}", f"{groups[0][-1]:.3g}"
+    return f"{label}: {f'{first} at both ends' if first == last else f'from {first} to {last}'}{over}"
+
+
+def _points(schedule, group: int) -> tuple[list[float], list[float]]:
+    """Return the corners of the curve: a rate holds from its step to the next, so jumps are upright."""
+    rates, n = schedule.lr[group], schedule.steps_per_epoch
+    x, y = [0.0], [rates[0]]
+    for step in range(1, len(rates)):
+        if rates[step] != rates[step - 1]:
+            x += [step / n, step / n]
+            y += [rates[step - 1], rates[step]]
+    return [*x, len(rates) / n], [*y, rates[-1]]
+
+
+def _frame(axes, schedules, log: bool) -> None:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    rates = [rate for schedule in schedules for group in schedule.lr for rate in group]
+    high = max(rates)
+    axes.set_xlim(0, max(schedule.epochs for schedule in schedules))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    if log:
+        deep = [r for s in schedules if s.on_log_scale for group in s.lr for r in group if r > 0]
+        low = max(min(deep), _DEEPEST * high)
+        margin = (high / low) ** 0.08
+        axes.set_yscale("log", nonpositive="clip")
+        axes.set_ylim(low / margin, high * margin)
+        axes.yaxis.set_major_locator(LogLocator(numticks=7))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.minorticks_off()
+    elif high > 0 or min(rates) < 0:
+        axes.set_ylim(min(0.0, 1.08 * min(rates)), max(0.0, 1.1 * high))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    axes.grid(axis="y")
+
+
+def _name_plateaus(axes, x: list[float], y: list[float]) -> None:
+    """Write each plateau's rate above it, where the curve has few of them and they are wide enough."""
+    plateaus = [(x[i], x[i + 1], y[i]) for i in range(0, len(x) - 1, 2)]
+    if len(plateaus) > MOST_PLATEAUS or min(b - a for a, b, _ in plateaus) < 0.06 * x[-1]:
+        return
+    for left, right, rate in plateaus:
+        axes.annotate(
+            f"{rate:.3g}",
+            ((left + right) / 2, rate),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+        )
+
+
+def _name_curves(figure, axes, curves, colours) -> None:
+    """Write each curve's name beside it, where it touches no curve; all into a legend where one finds no such place."""
+    frame = axes.get_window_extent()
+    lines = [_in_pixels(axes, frame, x, y) for _, x, y in curves]
+    names, taken = [], []
+    for index, (name, *_) in enumerate(curves):
+        best = (-math.inf, 0.0, 0.0)
+        for width in (44, 26):
+            text = axes.text(0, 0, _wrapped(name, width), color=colours[index], fontsize=8.5, transform=None, zorder=5)
+            extent = text.get_window_extent()
+            text.remove()
+            place = _free_place(lines, index, extent.width, extent.height, frame, taken)
+            if place[0] > best[0]:
+                best, chosen, size = place, text, (extent.width, extent.height)
+        if best[0] == -math.inf:
+            for drawn in names:
+                drawn.remove()
+            figure.set_layout_engine("constrained")
+            figure.legend(axes.lines, [name for name, *_ in curves], loc="outside lower left", fontsize=8.5)
+            return
+        _, left, bottom = best
+        place = axes.transAxes.inverted().transform((left, bottom))
+        names.append(axes.text(*place, chosen.get_text(), color=colours[index], fontsize=8.5, transform=axes.transAxes))
+        taken.append((left, bottom, *size))
+
+
+def _wrapped(call: str, width: int) -> str:
+    """Break a call into lines after its brackets and commas, and inside an argument only where it is too long."""
+    lines = textwrap.wrap(call.replace("(", "( ").replace("[", "[ "), width, break_on_hyphens=False)
+    return "\n".join(lines).replace("( ", "(").replace("[ ", "[")
+
+
+def _in_pixels(axes, frame, x, y) -> dict[int, tuple[float, float]]:
+    """Return {pixel column: (lowest, highest) pixel of the curve there}, jumps included."""
+    low, _ = axes.get_ylim()
+    corners = axes.transData.transform([(a, max(b, low)) for a, b in zip(x, y, strict=True)])
+    columns: dict[int, tuple[float, float]] = {}
+    for (x0, y0), (x1, y1) in pairwise(corners):
+        for column in range(int(x0), int(x1) + 1):
+            share = min(1.0, max(0.0, (column - x0) / (x1 - x0))) if x1 > x0 else None
+            ends = [y0, y1] if share is None else [y0 + share * (y1 - y0)]
+            known = columns.get(column, (math.inf, -math.inf))
+            columns[column] = (min(known[0], *ends), max(known[1], *ends))
+    return {column: ends for column, ends in columns.items() if frame.x0 <= column <= frame.x1}
+
+
+def _free_place(lines, index: int, width: float, height: float, frame, taken) -> tuple[float, float, float]:
+    """Return (score, left, bottom) of a free box that hugs curve `index` and lies far from the others.
+
+    The score is minus infinity where there is none.
+    """
+    best = (-math.inf, 0.0, 0.0)
+    for left in range(int(frame.x0) + 6, int(frame.x1 - width) - 4, 6):
+        columns = range(left - _GAP, int(left + width) + _GAP)
+        spans = [[line[column] for column in columns if column in line] for line in lines]
+        if not spans[index]:
+            continue
+        lowest, highest = min(a for a, _ in spans[index]), max(b for _, b in spans[index])
+        for bottom in (highest + _GAP, lowest - _GAP - height):
+            top = bottom + height
+            if bottom < frame.y0 + 2 or top > frame.y1 - 2:
+                continue
+            if any(left < a + w and a < left + width and bottom < b + h and b < top for a, b, w, h in taken):
+                continue
+            others = [ends for k, span in enumerate(spans) if k != index for ends in span]
+            apart = min((max(low - top, bottom - high) for low, high in others), default=math.inf)
+            if apart >= _GAP:
+                best = max(best, (min(apart, 30) - 0.8 * (highest - lowest), left, bottom))
+    return best

@@ -1,0 +1,246 @@
+"""The statistics: values by hand or from published tables, and their promises proved by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import intervals
+from analysis.intervals import (
+    Estimate,
+    between_sd,
+    break_even,
+    break_even_interval,
+    clopper_pearson,
+    holm,
+    mismatch_bound,
+    paired_p,
+    pairs_needed,
+    pooled_sd,
+    rank_intervals,
+    sd_interval,
+    smallest_detectable,
+    smallest_sign_flip_p,
+    t_interval,
+    win_probability,
+)
+
+
+def test_t_interval_by_hand():
+    """The interval of 1, 2, 3 is 2 plus and minus t(2 degrees, 97.5 %) times 1/sqrt(3)."""
+    estimate = t_interval([1.0, 2.0, 3.0])
+    assert estimate.value == 2.0
+    assert estimate.high - 2.0 == pytest.approx(4.302652729911275 / math.sqrt(3))
+    assert estimate.low == pytest.approx(2.0 - 2.4841377118)
+    assert estimate.n == 3
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.25, 0.25, 0.25], [0.1 + 0.2, 0.3]])
+def test_no_spread_gives_no_interval(values):
+    """A single value, or values without any spread, do not make certainty: the interval is unbounded."""
+    estimate = t_interval(values)
+    assert not estimate.bounded
+    assert not estimate.excludes(0.0)
+
+
+def test_no_values_are_not_a_number_without_an_interval():
+    """The mean of nothing is nan, with n = 0."""
+    estimate = t_interval([])
+    assert math.isnan(estimate.value)
+    assert (estimate.n, estimate.bounded) == (0, False)
+
+
+def test_t_interval_covers_the_truth_at_its_rate():
+    """In 2,000 simulated studies of 5 seeds the 95 % interval holds the true mean in 95 % of them, within 4 SE."""
+    rng = np.random.default_rng(1)
+    hits = sum(e.low <= 0.3 <= e.high for e in map(t_interval, rng.normal(0.3, 2.0, size=(2000, 5))))
+    assert hits / 2000 == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 2000))
+
+
+def test_estimates_move_to_another_scale():
+    """The exponential of an interval of log-ratios is the interval of the ratio."""
+    ratio = Estimate(value=0.0, low=math.log(0.5), high=math.log(2.0), n=4).map(math.exp)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((1.0, 0.5, 2.0))
+    assert not ratio.excludes(1.0)
+    assert ratio.excludes(0.4)
+
+
+def test_clopper_pearson_by_hand():
+    """0 of 10 leaves up to 1 - 0.025^(1/10); 10 of 10 mirrors it; 0 of 0 leaves everything."""
+    assert clopper_pearson(0, 10).high == pytest.approx(1 - 0.025**0.1)
+    assert clopper_pearson(10, 10).low == pytest.approx(0.025**0.1)
+    nothing = clopper_pearson(0, 0)
+    assert (nothing.low, nothing.high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 14, 30])
+@pytest.mark.parametrize("p", [0.003, 0.1, 0.37, 0.5, 0.95])
+def test_exact_bounds_are_never_too_narrow(n, p):
+    """Over every possible count, weighted by its probability, both exact bounds hold the true rate at least at 95 %."""
+    weights = stats.binom.pmf(range(n + 1), n, p)
+    two_sided = [e.low <= p <= e.high for e in (clopper_pearson(k, n) for k in range(n + 1))]
+    one_sided = [p <= mismatch_bound(k, n) for k in range(n + 1)]
+    assert np.dot(weights, two_sided) >= 0.95
+    assert np.dot(weights, one_sided) >= 0.95
+
+
+@pytest.mark.parametrize(("n", "bound"), [(3, 0.63), (10, 0.26), (29, 0.098), (59, 0.050)])
+def test_the_bound_after_no_mismatch(n, bound):
+    """After 0 of n the one-sided bound is 1 - 0.05^(1/n): the four values that the claims quote."""
+    assert mismatch_bound(0, n) == pytest.approx(1 - 0.05 ** (1 / n))
+    assert mismatch_bound(0, n) == pytest.approx(bound, abs=0.005)
+
+
+def test_the_bound_without_pairs_is_no_bound():
+    """No pair says nothing: up to every pair may differ."""
+    assert mismatch_bound(0, 0) == 1.0
+    assert mismatch_bound(4, 4) == 1.0
+
+
+def test_pooled_sd_by_hand():
+    """Groups (1, 3) and (10, 10, 13) have squares 2 and 6 around their means, over 3 degrees of freedom."""
+    sd, degrees = pooled_sd([1, 3, 10, 10, 13], ["a", "a", "b", "b", "b"])
+    assert degrees == 3
+    assert sd == pytest.approx(math.sqrt(8 / 3))
+
+
+def test_identical_values_scatter_by_exactly_zero():
+    """Bit-identical repeats give a standard deviation of 0, not the rounding of a mean; groups of one give nan."""
+    assert pooled_sd([0.1] * 3 + [0.7] * 3, [0, 0, 0, 1, 1, 1]) == (0.0, 4)
+    sd, degrees = pooled_sd([1.0, 2.0], [0, 1])
+    assert (math.isnan(sd), degrees) == (True, 0)
+
+
+def test_between_sd_by_hand():
+    """Without noise inside groups the spread between them is that of their means: 1, 2, 3 scatter by 1."""
+    assert between_sd([1, 1, 2, 2, 3, 3], [0, 0, 1, 1, 2, 2], [0] * 6) == pytest.approx(1.0)
+    assert math.isnan(between_sd([1, 1], [0, 0], [0, 0]))
+
+
+def test_variance_components_find_the_truth():
+    """From 2,000 seeds with 3 replicates the run-to-run SD 0.3 and the seed SD 0.5 come back within 3 %."""
+    rng = np.random.default_rng(2)
+    seeds = np.repeat(np.arange(2000), 3)
+    values = rng.normal(0, 0.5, 2000)[seeds] + rng.normal(0, 0.3, 6000)
+    assert pooled_sd(values, seeds)[0] == pytest.approx(0.3, rel=0.03)
+    assert between_sd(values, seeds, seeds * 0) == pytest.approx(0.5, rel=0.03)
+
+
+def test_sd_interval_covers_the_truth_at_its_rate():
+    """The interval of an SD from 10 degrees of freedom holds the truth in 95 % of 2,000 simulations, within 4 SE."""
+    rng = np.random.default_rng(3)
+    draws = rng.normal(0, 2.0, size=(2000, 11)).std(axis=1, ddof=1)
+    hits = sum(e.low <= 2.0 <= e.high for e in (sd_interval(sd, 10) for sd in draws))
+    assert hits / 2000 == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 2000))
+
+
+def test_paired_p_by_hand():
+    """Differences 1, 2, 3 have t = 2 sqrt(3) on 2 degrees of freedom: p = 0.0742."""
+    assert paired_p([1.0, 2.0, 3.0]) == pytest.approx(0.0741799, abs=1e-6)
+
+
+def test_paired_p_where_there_is_no_spread():
+    """Five equal differences are worth an exact sign-flip test, 2/2^5; no difference at all is worth nothing."""
+    assert paired_p([0.2] * 5) == 0.0625
+    assert paired_p([0.0] * 5) == 1.0
+    assert paired_p([3.0]) == 1.0
+
+
+def test_sign_flip_floor():
+    """Five seeds cannot reach 0.05, six can."""
+    assert smallest_sign_flip_p(5) == 0.0625
+    assert smallest_sign_flip_p(6) == 0.03125
+
+
+def test_an_a_a_comparison_is_called_different_at_the_stated_rate():
+    """Where nothing differs, p < 0.05 in 5 % of 4,000 simulated comparisons of 6 seeds, within 4 SE."""
+    rng = np.random.default_rng(4)
+    rate = np.mean([paired_p(d) < 0.05 for d in rng.normal(0, 1, size=(4000, 6))])
+    assert rate == pytest.approx(0.05, abs=4 * math.sqrt(0.05 * 0.95 / 4000))
+
+
+def test_holm_by_hand():
+    """Holm multiplies the smallest of three by 3, the next by 2, the last by 1, and never lets the order turn."""
+    assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert len(holm([])) == 0
+
+
+def test_holm_holds_the_family_wise_rate():
+    """Among six true nulls, any is called different in at most 5 % of 2,000 families, within 4 SE."""
+    rng = np.random.default_rng(5)
+    p_values = [[paired_p(d) for d in family] for family in rng.normal(0, 1, size=(2000, 6, 5))]
+    rate = np.mean([min(holm(family)) < 0.05 for family in p_values])
+    assert rate <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_win_probability_counts_ties_half():
+    """Two wins, one loss and one tie are 2.5 of 4."""
+    assert win_probability([1.0, 2.0, -1.0, 0.0]).value == 0.625
+
+
+def test_pairs_needed_as_in_the_tables():
+    """Cohen's tables for a paired t-test at 5 %, power 0.8: 34 pairs for half an SD, 10 for a whole one."""
+    assert pairs_needed(0.5, 1.0) == 34
+    assert pairs_needed(-1.0, 1.0) == 10
+    assert pairs_needed(0.0, 1.0) == 0
+    assert pairs_needed(0.001, 1.0) == 0  # more than are worth naming
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 34])
+def test_the_smallest_detectable_difference_is_detected_four_times_in_five(n):
+    """A difference of that size is found in 80 % of 2,000 simulated studies of n seeds, within 4 SE."""
+    rng = np.random.default_rng(n)
+    difference = smallest_detectable(0.02, n)
+    found = np.mean([paired_p(d) < 0.05 for d in rng.normal(difference, 0.02, size=(2000, n))])
+    assert found == pytest.approx(0.8, abs=4 * math.sqrt(0.8 * 0.2 / 2000))
+
+
+def test_one_pair_could_have_seen_nothing():
+    """With fewer than two seeds no difference could have been found."""
+    assert smallest_detectable(1.0, 1) == math.inf
+
+
+def test_ranks_know_a_clear_winner_from_a_tie():
+    """An arm that wins on every seed is first in every resample; two equal arms share the place, and the share."""
+    scores = np.array([[0.9, 0.5, 0.5], [0.8, 0.4, 0.4], [0.95, 0.6, 0.6]])
+    ranks, firsts = rank_intervals(scores)
+    assert ranks.tolist() == [[1, 1], [2, 2], [2, 2]]
+    assert firsts.tolist() == [1.0, 0.0, 0.0]
+    assert rank_intervals(scores[:, 1:])[1].tolist() == [0.5, 0.5]
+
+
+def test_ranks_obey_their_seed():
+    """The same seed repeats exactly, another seed gives other shares."""
+    scores = np.random.default_rng(0).normal(size=(6, 4))
+    first, again, other = (rank_intervals(scores, seed=s)[1].tolist() for s in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("extra", "saved", "steps"), [(1.0, 0.002, 500.0), (-0.1, 0.002, 0.0), (1.0, 0.0, math.inf), (1.0, -0.1, math.inf)]
+)
+def test_break_even_by_hand(extra, saved, steps):
+    """A second more for the first step and 2 ms less for each pays after 500; no saving never pays."""
+    assert break_even(extra, saved) == steps
+
+
+def test_break_even_interval_obeys_its_seed_and_knows_never():
+    """Equal seeds repeat, others differ; blocks that disagree on the sign of the saving reach to "never"."""
+    extra, saved = [1.0, 1.1, 0.9, 1.05], [0.002, 0.0025, 0.0018, 0.0021]
+    first, again, other = (break_even_interval(extra, saved, seed=s) for s in (0, 0, 1))
+    assert first == again
+    assert first != other
+    assert first.low < first.value == pytest.approx(1.025 / 0.00205) < first.high
+    assert break_even_interval(extra, [0.002, -0.002, 0.001, -0.001]).high == math.inf
+    assert not break_even_interval([1.0], [0.1]).bounded
+    assert math.isnan(break_even_interval([], []).value)
+
+
+def test_every_function_says_which_question_it_answers():
+    """The docstring of every public function that estimates ends its first sentence with a question mark."""
+    names = ("t_interval", "clopper_pearson", "mismatch_bound", "sd_interval", "pooled_sd", "between_sd", "paired_p")
+    names += ("holm", "win_probability", "smallest_detectable", "pairs_needed", "rank_intervals", "break_even")
+    for name in names:
+        assert "?" in getattr(intervals, name).__doc__.splitlines()[0], name
