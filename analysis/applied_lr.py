@@ -123,16 +123,16 @@ def _sentences(found: list[Schedule], rows: pd.DataFrame) -> list[str]:
     held = [s for s in fixed if len(s.traces) == 1]
     if held:
         trials = sum(s.num_trials for s in held)
+        held_text = "The open-loop schedule" if len(held) == 1 else f"Each of {len(held):,} open-loop schedules"
+        always = f"the same sequence of rates in all of its trials, bit for bit ({trials:,} in all)"
         sentences.append(
-            f"{count(len(held), 'open-loop schedule')} applied the same rate at every step in all of "
-            f"{'its' if len(held) == 1 else 'their'} trials, bit for bit ({count(trials, 'trial')}), whatever the seed "
-            "and the flags."
+            f"{held_text} applied {always if trials > len(held) else 'one sequence of rates in its one trial'}."
         )
     for s in found:
         if not s.open_loop:
             sentences.append(_plateau_sentence(s, names))
     shares = sorted((float(s.traces[0].mean()) / s.base_lr, _label(s, names)) for s in found if s.base_lr > 0)
-    if len(shares) > 1:
+    if len(shares) > 1 and number(shares[0][0]) != number(shares[-1][0]):
         (low, least), (high, most) = shares[0], shares[-1]
         sentences.append(
             f"Averaged over the run, the rate is from {number(low)} ({least}) to {number(high)} ({most}) times base_lr."

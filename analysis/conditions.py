@@ -79,10 +79,10 @@ def group_ids(rows: pd.DataFrame, names) -> pd.Series:
 def levels(rows: pd.DataFrame, name: str) -> list:
     """Return a factor's levels, the reference first, then ascending; the baseline ConstantLR leads the schedulers."""
     found = [None if pd.isna(value) else value for value in rows[name].astype(object).unique()]
-    reference = MACHINE_FACTORS.get(name)
+    references = [MACHINE_FACTORS[name]] if name in MACHINE_FACTORS else []
 
     def place(value):
-        first = value == reference or (name == "scheduler" and is_baseline(value))
+        first = value in references or (name == "scheduler" and is_baseline(value))
         return (not first, value is None, value if isinstance(value, (int, float)) else 0, str(value))
 
     return sorted(found, key=place)

@@ -142,7 +142,7 @@ def _limits(drawn, band) -> tuple[float, float]:
     low, high = min(inside), max(inside)
     span = max(high - low, 0.01)
     left, right = max(min([*ends, low]), low - span), min(max([*ends, high]), high + span)
-    margin = 0.05 * (right - left)
+    margin = max(0.05 * (right - left), 0.005)
     return left - margin, right + margin
 
 

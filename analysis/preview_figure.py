@@ -15,7 +15,7 @@ from lrbench.errors import InputError
 MOST_IN_ONE_FRAME = 3
 MOST_BEHIND = 8  # more faint curves than these are noise
 MOST_PLATEAUS = 6
-_DEEPEST = 1e-8  # of the largest rate: below, a curve leaves the frame of a logarithmic axis
+_DEEPEST = 1e-6  # of the largest rate: below, a curve leaves the frame of a logarithmic axis
 _GAP = 5  # pixels between a curve and its name
 
 
@@ -97,8 +97,10 @@ def _title(schedules) -> str:
     label, groups = schedules[0].label, schedules[0].lr
     if len(groups) > 1:
         return f"{label}: {len(groups)} parameter groups{over}"
-    first, last = f"{groups[0][0]:.3g}", f"{groups[0][-1]:.3g}"
-    return f"{label}: {f'{first} at both ends' if first == last else f'from {first} to {last}'}{over}"
+    rates = groups[0]
+    if min(rates) == max(rates):
+        return f"{label}: {rates[0]:.3g}{over}"
+    return f"{label}: from {rates[0]:.3g} to {rates[-1]:.3g}{over}"
 
 
 def _points(schedule, group: int) -> tuple[list[float], list[float]]:
@@ -128,8 +130,8 @@ def _frame(axes, schedules, log: bool) -> None:
         axes.yaxis.set_major_locator(LogLocator(numticks=7))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
-    elif high > 0 or min(rates) < 0:
-        axes.set_ylim(min(0.0, 1.08 * min(rates)), max(0.0, 1.1 * high))
+    else:
+        axes.set_ylim(min(0.0, 1.08 * min(rates)), 1.1 * high if high > 0 else 1.0)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     axes.grid(axis="y")
 

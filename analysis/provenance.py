@@ -128,7 +128,7 @@ def _mixed(rows: pd.DataFrame) -> list[str]:
 
 def _machine(rows: pd.DataFrame) -> list[str]:
     def values(name: str) -> str:
-        return listed(sorted(rows[name].dropna().astype(str).unique()), "or")
+        return listed(sorted(rows[name].dropna().astype(str).unique()) or ["unknown"], "or")
 
     device = values("gpu_name") if rows["gpu_name"].notna().any() else values("cpu_model")
     versions = f"Python {values('python_version')}, torch {values('torch_version')}"

@@ -36,6 +36,7 @@ HOW = (
     "which a scheduler beats the baseline, ties half. Ranks are 95% intervals of a bootstrap over seeds."
 )
 _SEEDS_FOR_SIGN_FLIP = 6
+_MOST_NAMED = 6
 
 
 def answer(rows: pd.DataFrame) -> Answer:
@@ -77,10 +78,16 @@ def _sentences(setting: Setting) -> list[str]:
     if setting.num_seeds < 2:
         first = f"{names[best]} came first with {percent(scores.mean(), 2)}, but the spread over seeds is unknown"
         return [f'With one seed no scheduler can be told from another: {first}. Add seed = "0-9" under [grid].']
-    if setting.scores.stack().nunique() == 1:
-        accuracy = percent(scores.mean(), 2)
-        return [f"Every scheduler ended at exactly {accuracy} on every seed: this workload does not tell them apart."]
+    if _all_equal(setting):
+        ended = (
+            f"On every seed all schedulers ended at exactly the same accuracy, {percent(scores.mean(), 2)} on average"
+        )
+        return [f"{ended}: this workload does not tell them apart."]
     return [_about_best(setting, names, mean), *_about_ties(setting, names), *_about_power(setting, names)]
+
+
+def _all_equal(setting: Setting) -> bool:
+    return not any(c.differences.any() for c in setting.pairs.values())
 
 
 def _about_best(setting: Setting, names: dict, mean: str) -> str:
@@ -124,8 +131,11 @@ def _about_ties(setting: Setting, names: dict) -> list[str]:
     tied = [arm for arm in others if arm not in apart]
     if not tied:
         return [f"It can be told from every other scheduler ({count(len(others), 'comparison')}, Holm over all pairs)."]
-    text = f"The first place is not certain: {names[best]} is not told from {listed(names[arm] for arm in tied)}"
-    return [f"{text}, while it is from {listed(names[arm] for arm in apart)}." if apart else f"{text}."]
+    some = [names[arm] for arm in tied[:_MOST_NAMED]]
+    if len(tied) > _MOST_NAMED:
+        some.append(count(len(tied) - _MOST_NAMED, "other"))
+    text = f"The first place is not certain: {names[best]} is not told from {listed(some)}"
+    return [f"{text}; from the other {len(apart):,} it is." if apart else f"{text}."]
 
 
 def _about_power(setting: Setting, names: dict) -> list[str]:
@@ -170,7 +180,7 @@ def _caveats(rows: pd.DataFrame, found: list[Setting]) -> list[str]:
             f"All schedules share base_lr {rate}: none was tuned to its own best rate, so this ranks schedules at that "
             "rate, not at their best."
         )
-    num_seeds = min(setting.num_seeds for setting in found)
+    num_seeds = min((s.num_seeds for s in found if not _all_equal(s)), default=0)
     if 1 < num_seeds < _SEEDS_FOR_SIGN_FLIP:
         sentences.append(
             f"With {num_seeds} seeds a sign-flip test cannot go below p = {number(smallest_sign_flip_p(num_seeds))}: "

@@ -130,7 +130,7 @@ def _one_place(rows: pd.DataFrame) -> Answer:
     sentences = [*about, *(_sentence(c, inert) for c in overall)]
     if not overall:
         sentences.append(_nothing_varied(rows, usable))
-    sentences += [_floor_sentence(floor), *_search_sentences(overall, usable, inert)]
+    sentences += [*_floor_sentences(floor, usable), *_search_sentences(overall, usable, inert)]
     notes = [HOW]
     if left_out:
         notes.append(
@@ -160,19 +160,14 @@ def _is_noise(contrast: Contrast, inert: bool) -> bool:
     return inert and contrast.factor in CUDNN_FLAGS
 
 
-def _interval_text(ratio: Estimate) -> str:
-    if not ratio.bounded:
-        seen = "from a single block" if ratio.n < 2 else "with no spread over blocks"
-        return f"{ratio.value:.3f} times, {seen}: no interval"
-    return f"{ratio.value:.3f} times, 95% interval {ratio.low:.3f} to {ratio.high:.3f}"
-
-
 def _sentence(c: Contrast, inert: bool) -> str:
     ratio = c.ratio
-    size = f"({_interval_text(ratio)}; {count(ratio.n, 'block')}, {count(len(c.pairs), 'pair')})"
     subject = f"{c.factor} = {level(c.level)} against {level(c.reference)}"
+    counts = f"{count(ratio.n, 'block')}, {count(len(c.pairs), 'pair')}"
     if not ratio.bounded:
-        return f"{subject}: {size}; more seeds would give one."
+        why = "with a single block" if ratio.n < 2 else "without any spread over blocks"
+        return f"{subject}: {ratio.value:.3f} times the speed ({counts}); {why} there is no interval."
+    size = f"({ratio.value:.3f} times, 95% interval {ratio.low:.3f} to {ratio.high:.3f}; {counts})"
     if ratio.excludes(1.0):
         change = percent(abs(ratio.value - 1))
         verdict = f"{change} {'faster' if ratio.value > 1 else 'slower'}"
@@ -194,9 +189,13 @@ def _nothing_varied(rows: pd.DataFrame, usable: pd.DataFrame) -> str:
     )
 
 
-def _floor_sentence(floor: Contrast) -> str:
+def _floor_sentences(floor: Contrast, rows: pd.DataFrame) -> list[str]:
+    if rows.empty:
+        return []
+    if floor.pairs.empty and rows["replicate"].nunique() > 1:
+        return ["There is no noise floor: of no trial two replicates were timed."]
     if floor.pairs.empty:
-        return "There is no noise floor: no trial was repeated. To have one, set replicates = 2 in the study."
+        return ["There is no noise floor: no trial was repeated. To have one, set replicates = 2 in the study."]
     single = np.abs(np.expm1(floor.pairs["log_ratio"]))
     ratio = floor.ratio
     text = (
@@ -205,11 +204,11 @@ def _floor_sentence(floor: Contrast) -> str:
     )
     mean = f"on average a repeat ran at {ratio.value:.3f} times the speed of the trial that it repeats"
     if not ratio.bounded or ratio.n < 3:  # two blocks give an interval without use, 0.03 to 20 say
-        return f"{text}; {mean}."
+        return [f"{text}; {mean}."]
     mean += f" (95% interval {ratio.low:.3f} to {ratio.high:.3f})"
     if ratio.excludes(1.0):
-        return f"{text}; {mean}: the machine drifted, which random blocks hand to all conditions alike."
-    return f"{text}; {mean}."
+        return [f"{text}; {mean}: the machine drifted, which random blocks hand to all conditions alike."]
+    return [f"{text}; {mean}."]
 
 
 def _search_sentences(overall: list[Contrast], rows: pd.DataFrame, inert: bool) -> list[str]:
@@ -223,9 +222,9 @@ def _search_sentences(overall: list[Contrast], rows: pd.DataFrame, inert: bool) 
         return []
     low, high = seconds(extra.low), seconds(extra.high)
     spread = f" (95% interval {low} to {high})" if extra.bounded and low != high else ""
+    if extra.value <= 0 or (extra.bounded and not extra.excludes(0.0)):
+        return [f"No longer first step was found with cudnn_benchmark: {seconds(extra.value)}{spread}."]
     cost = f"The search of cudnn_benchmark makes the first step {seconds(extra.value)} longer{spread}"
-    if extra.value <= 0:
-        cost = f"With cudnn_benchmark the first step is not longer ({seconds(extra.value)})"
     job = int(rows["num_steps"].median())
     if math.isinf(steps.value):
         return [f"{cost}, and a step saves nothing, so it never pays for itself."]

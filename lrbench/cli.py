@@ -78,17 +78,10 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run the trials of a study that have no row yet. The same command again goes on where it stopped."""
-    from lrbench.executors import EXECUTORS
     from lrbench.progress import SilentReporter, default_reporter
     from lrbench.runner import run_study
     from lrbench.study import read_study
 
-    _one_of("--executor", executor, EXECUTORS)
-    _device(device)
-    _at_least("--jobs", jobs, 1)
-    _at_least("--limit", limit, 0)
-    if time_limit is not None and not time_limit > 0:
-        raise InputError(f"--time-limit found {time_limit:g}; allowed: more than 0 seconds")
     chosen = read_study(study)
     if set_:
         chosen = chosen.with_levels(**_levels(set_))
@@ -241,15 +234,6 @@ def _one_of(option: str, value: str, allowed) -> None:
 def _at_least(option: str, value: int | None, least: int) -> None:
     if value is not None and value < least:
         raise InputError(f"{option} found {value}; allowed: a whole number from {least} on")
-
-
-def _device(value: str) -> None:
-    from lrbench.factors import Problems, check_level
-
-    try:
-        check_level("device", value)
-    except Problems as error:
-        raise InputError(*(f"--device {message}" for _, message in error.found)) from None
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from lrbench.executors import Running
+from lrbench.record import PRINTED
 from lrbench.study import Study
 
 FAILED = ("diverged", "out_of_memory", "timed_out", "crashed")
@@ -122,11 +123,11 @@ def result_line(row: Mapping[str, Any]) -> str:
         speed = row.get("samples_per_second")
         seen = f"accuracy {row['final_accuracy']:.4f}" + (f"  {speed:,.0f} images/s" if speed else "")
         return f"{seen}  {', '.join([*what, *flags])}"
-    reason = (row.get("error") or "").strip().splitlines()
-    told = next((line for line in reversed(reason) if line and not line.startswith(("---", " "))), "") if reason else ""
-    if row["status"] != "crashed" and reason:
-        told = reason[0]
-    return f"{row['status'].upper()}  {', '.join([*what, *flags])}  {told:.160}"
+    reason = (row.get("error") or "").partition(PRINTED)[0].strip().splitlines() or [""]
+    raised = [
+        line for line in reason if not line.startswith(" ")
+    ]  # of a traceback the last of these says what happened
+    return f"{row['status'].upper()}  {', '.join([*what, *flags])}  {raised[-1]:.160}"
 
 
 def summary_lines(summary) -> list[str]:

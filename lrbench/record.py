@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SCHEMA_VERSION = 1
+PRINTED = "\n--- printed by the trial ---\n"  # stands in `error` before what the user's code had printed
 STATUSES = ("completed", "diverged", "out_of_memory", "timed_out", "crashed")
 
 

@@ -11,17 +11,17 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lrbench import nvml
-from lrbench.errors import InputError
-from lrbench.executors import Job, Running, open_executor
-from lrbench.factors import Trial
+from lrbench.errors import InputError, did_you_mean
+from lrbench.executors import EXECUTORS, Job, Running, open_executor
+from lrbench.factors import Problems, Trial, check_level
 from lrbench.place import common_columns, default_device, place
 from lrbench.progress import Reporter, default_reporter
-from lrbench.record import SCHEMA_VERSION
+from lrbench.record import PRINTED, SCHEMA_VERSION, trial_columns
 from lrbench.store import Writer, locked, read_study_record, scan, write_study_record
 from lrbench.study import Study, blocks
 
@@ -40,7 +40,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 all completed, 1 some trials failed or are still to run, 130 interrupted."""
+        """0 every trial that has a row completed, 1 some failed, 130 interrupted."""
         if self.interrupted:
             return 130
         return 0 if self.statuses.get("completed", 0) == self.num_rows else 1
@@ -68,15 +68,14 @@ def run_study(
     InputError for what is wrong with the request, before anything trains, and StoreError when the folder cannot be
     written. Ctrl-C ends the trials in flight and returns.
     """
+    _check_request(device, jobs, time_limit_seconds, limit, executor)
     out = Path(out if out is not None else Path("results") / study.name)
     reporter = reporter or default_reporter()
     data_root = find_data_root(data_root)
     if device == "auto":
         device = default_device()
     plan = [(block, trial) for block, trials in blocks(study, device) for trial in trials]
-    devices = _Devices([trial for _, trial in plan], jobs)
-    if executor == "inline" and time_limit_seconds is not None:
-        raise InputError("--time-limit needs --executor process: nothing can end a trial in the runner's own process")
+    devices = _Devices([trial for _, trial in plan], 1 if executor == "inline" else jobs)
     with locked(out):
         _agree_with_folder(out, study, len(plan), mixed)
         seen = scan(out)
@@ -95,10 +94,10 @@ def run_study(
                     reporter.stop()
         seen = scan(out)
         statuses = Counter(status for trial_id, (status, _) in seen.items() if trial_id in planned)
-        writer = Writer(out)
-        if sum(statuses.values()) == len(plan):
-            writer.compact()
-        writer.close()
+        with Writer(out) as writer:
+            if sum(statuses.values()) == len(plan):
+                writer.compact()
+            writer.close()
     summary = Summary(
         folder=out,
         num_trials=len(plan),
@@ -115,6 +114,7 @@ def run_trial(trial: Trial, *, device: str = "auto", data_root: str | Path | Non
 
     Raises InputError where the trial's workload, data, optimizer or scheduler cannot be had.
     """
+    _check_request(device)
     if trial.device == "auto":
         trial = Trial(**{**trial.content, "device": default_device() if device == "auto" else device})
     devices = _Devices([trial], jobs=1)
@@ -137,6 +137,36 @@ def find_data_root(data_root: str | Path | None) -> Path | None:
     """Return the folder of data sets: the argument, else LRBENCH_DATA, else None."""
     value = data_root if data_root is not None else os.environ.get("LRBENCH_DATA")
     return Path(value).resolve() if value else None
+
+
+def _check_request(
+    device: str,
+    jobs: int | None = None,
+    time_limit_seconds: float | None = None,
+    limit: int | None = None,
+    executor: str = "process",
+) -> None:
+    """Raise InputError with everything that is wrong with a request, by the names that the command line has for it."""
+    problems = []
+    if executor not in EXECUTORS:
+        allowed = f"allowed: {', '.join(EXECUTORS)}.{did_you_mean(executor, EXECUTORS)}"
+        problems.append(f"--executor found {executor!r}; {allowed}")
+    try:
+        check_level("device", device)
+    except Problems as error:
+        problems += [f"--device {message}" for _, message in error.found]
+    if jobs is not None and jobs < 1:
+        problems.append(f"--jobs found {jobs}; allowed: a whole number from 1 on")
+    if limit is not None and limit < 0:
+        problems.append(f"--limit found {limit}; allowed: a whole number from 0 on")
+    if time_limit_seconds is not None and not time_limit_seconds > 0:
+        problems.append(f"--time-limit found {time_limit_seconds:g}; allowed: more than 0 seconds")
+    if executor == "inline" and time_limit_seconds is not None:
+        problems.append("--time-limit needs --executor process: nothing can end a trial in the runner's own process")
+    if executor == "inline" and jobs is not None and jobs > 1:
+        problems.append(f"--jobs {jobs} needs --executor process: the runner's own process runs one trial at a time")
+    if problems:
+        raise InputError(*problems)
 
 
 # -------------------------------------------------------------------------------------------------- what is left to do
@@ -201,8 +231,6 @@ class _Devices:
     """
 
     def __init__(self, trials: list[Trial], jobs: int | None):
-        if jobs is not None and jobs < 1:
-            raise InputError(f"--jobs found {jobs}; allowed: a whole number from 1 on")
         self._cores = sorted(os.sched_getaffinity(0))
         self._gpus = [gpu["id"] for gpu in nvml.visible_gpus()]
         for trial in trials:
@@ -260,11 +288,9 @@ def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study
     reporter.preparing(executor_name)
     trials = [trial for *_, trial in todo]
     where = {**common_columns(os.getcwd()), "study": study.name, "packed": devices.packed}
-    executor = open_executor(executor_name, trials, data_root)
-    try:
+    with closing(open_executor(executor_name, trials, data_root)) as executor, Writer(out) as writer:
         if problems := executor.check(trials, data_root):
             raise InputError(*problems)
-        writer = Writer(out)
         queue = deque(todo)
         running: dict[int, tuple[Running, Claim]] = {}
         reporter.running()
@@ -286,8 +312,6 @@ def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study
                 if time_limit_seconds is not None and time.monotonic() - late.started > time_limit_seconds:
                     executor.kill(late)
             reporter.tick([r for r, _ in running.values()])
-    finally:
-        executor.close()
 
 
 def _patience(running: dict, time_limit_seconds: float | None) -> float:
@@ -301,10 +325,8 @@ def _row_of(ended: Running, time_limit_seconds: float | None) -> dict:
     """Return the row of an ended job; where its process left none, one that says how it ended."""
     if ended.row is not None:
         if ended.row["status"] != "completed" and ended.output:
-            ended.row["error"] = f"{ended.row.get('error') or ''}\n--- printed by the trial ---\n{ended.output}"
+            ended.row["error"] = f"{ended.row.get('error') or ''}{PRINTED}{ended.output}"
         return ended.row
-    from lrbench.record import trial_columns
-
     seconds = time.monotonic() - ended.started
     if time_limit_seconds is not None and seconds > time_limit_seconds:
         status, error = "timed_out", f"still in {ended.stage!r} after the time limit of {time_limit_seconds:g} s"
@@ -313,7 +335,7 @@ def _row_of(ended: Running, time_limit_seconds: float | None) -> dict:
         how = f"was ended by {_signal_name(-ended.exit)}" if ended.exit < 0 else f"left with exit code {ended.exit}"
         error = f"the process {how} in {ended.stage!r}"
     if ended.output:
-        error += f"\n--- printed by the trial ---\n{ended.output}"
+        error += f"{PRINTED}{ended.output}"
     return {
         **trial_columns(ended.job.trial),
         **ended.job.columns,

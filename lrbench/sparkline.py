@@ -20,7 +20,7 @@ def sparkline(rates: list[float], width: int, log: bool, blocks: str = BLOCKS) -
     more. On a log scale a rate of 0 or less is a space.
 
     >>> sparkline([0.0, 0.5, 1.0], 6, log=False), sparkline([1.0, 0.1, 0.01, 0.0], 4, log=True)
-    ('▁▁▅▅██', '█▄▁ ')
+    ('▁▁▅▅██', '█▅▁ ')
     """
     n = len(rates)
     columns = n * (width // n) if n <= width else width
@@ -30,11 +30,13 @@ def sparkline(rates: list[float], width: int, log: bool, blocks: str = BLOCKS) -
     low = min((rate for rate in rates if rate > 0), default=0.0)
 
     def block(rate: float) -> str:
+        if log and rate <= 0:
+            return " "
         if log:
-            if rate <= 0:
-                return " "
-            return blocks[min(top, int(len(blocks) * math.log(rate / low) / (math.log(high / low) or 1.0)))]
-        return blocks[min(top, int(len(blocks) * max(rate, 0.0) / high))] if high > 0 else blocks[0]
+            share = math.log(rate / low) / math.log(high / low) if high > low else 1.0
+        else:
+            share = max(rate, 0.0) / high if high > 0 else 0.0
+        return blocks[min(top, int(len(blocks) * share + 1e-9))]  # a half that rounding left just below is a half
 
     return "".join(block(rate) for rate in shown)
 

@@ -47,7 +47,10 @@ class Truth:
 def study_of(**document):
     """Return a real study: `grid`, `fixed` and `replicates` as in a study file, digits-cnn unless told otherwise."""
     document = {"question": "What is so?", "replicates": 2, "fixed": {}, "grid": {"seed": "0-4"}, **document}
-    document["fixed"] = {"workload": "digits-cnn", "epochs": 4, **document["fixed"]}
+    plain = {
+        name: value for name, value in {"workload": "digits-cnn", "epochs": 4}.items() if name not in document["grid"]
+    }
+    document["fixed"] = {**plain, **document["fixed"]}
     return parse_study(document, "simulated", source="simulated")
 
 

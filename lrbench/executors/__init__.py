@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import Trial
 
 
@@ -60,6 +61,8 @@ class Executor(Protocol):
 
 def open_executor(name: str, trials: list[Trial], data_root: Path | None) -> Executor:
     """Return the executor called `name`, ready for these trials."""
+    if name not in EXECUTORS:
+        raise InputError(f"no executor {name!r}; allowed: {', '.join(EXECUTORS)}.{did_you_mean(name, EXECUTORS)}")
     if name == "inline":
         from lrbench.executors.inline import InlineExecutor
 

@@ -28,7 +28,7 @@ class InlineExecutor:
 
         set_environment()
         running = Running(job=job, started=time.monotonic())
-        device = job.trial.device
+        device = "cuda:0" if job.trial.device == "cuda" else job.trial.device  # torch.cuda.set_device wants a number
         cores = os.sched_getaffinity(0)
         if job.cores:
             os.sched_setaffinity(0, job.cores)

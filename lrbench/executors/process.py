@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -85,7 +86,7 @@ class ProcessExecutor:
         while self._control.poll():
             try:
                 message, number, value = self._control.recv()
-            except EOFError:
+            except (EOFError, ConnectionResetError):
                 raise self._zygote_died() from None
             running = self._running.get(number)
             if message == "started":
@@ -93,8 +94,9 @@ class ProcessExecutor:
                 if running.private["killed"]:
                     self.kill(running)
             elif message == "ended":
-                while running.private["receiver"] is not None:
-                    self._receive(running)
+                while running.private["receiver"] is not None and running.private["receiver"].poll():
+                    self._receive(running)  # to its end; a process that the trial left behind may keep it open
+                self._close_receiver(running)
                 running.exit = value
                 running.output = self._tail(running.private["log"])
                 running.private["log"].unlink(missing_ok=True)
@@ -104,7 +106,8 @@ class ProcessExecutor:
     def kill(self, running: Running) -> None:
         running.private["killed"] = True
         if running.private["pid"] is not None and running.exit is None:
-            os.kill(running.private["pid"], signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended, and `wait` has not been told yet
+                os.killpg(running.private["pid"], signal.SIGKILL)
 
     def close(self) -> None:
         self._control.close()
@@ -115,8 +118,9 @@ class ProcessExecutor:
             self._zygote.kill()
             self._zygote.wait()
         for running in self._running.values():
-            if running.private["receiver"] is not None:
-                running.private["receiver"].close()
+            self._close_receiver(running)
+            if self._zygote.returncode != 0:  # it was killed itself, and could not end what its trials had started
+                self.kill(running)
         self._folder.cleanup()
 
     def _send(self, message: str, payload: dict, log: Path | None) -> tuple[int, Connection]:
@@ -138,13 +142,18 @@ class ProcessExecutor:
         try:
             message, *values = receiver.recv()
         except (EOFError, OSError):  # its end, whole or in the middle of a message
-            receiver.close()
-            running.private["receiver"] = None
+            self._close_receiver(running)
             return
         if message == "stage":
             running.stage, running.share = values
         else:
             running.row = values[0]
+
+    @staticmethod
+    def _close_receiver(running: Running) -> None:
+        if running.private["receiver"] is not None:
+            running.private["receiver"].close()
+            running.private["receiver"] = None
 
     def _zygote_died(self) -> Exception:
         self._zygote.wait()
@@ -154,4 +163,6 @@ class ProcessExecutor:
     def _tail(path: Path) -> str:
         if not path.exists():
             return ""
-        return path.read_bytes()[-OUTPUT_CHARACTERS:].decode(errors="replace").strip()
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - OUTPUT_CHARACTERS))
+            return file.read().decode(errors="replace").strip()

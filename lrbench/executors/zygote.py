@@ -51,12 +51,13 @@ def main(descriptor: int, settings: dict) -> None:
                     os.close(wakeup)
                     os.close(wakeup_write)
                     _child(message, payload, log, Connection(write_end, readable=False))
+                os.setpgid(pid, pid)  # a group of its own, so that what the user's code starts ends with the trial
                 os.close(write_end)
                 children[pid] = number
                 control.send(("started", number, pid))
     except (EOFError, ConnectionResetError, BrokenPipeError):  # the runner has gone, however it went
         for pid in children:
-            os.kill(pid, signal.SIGKILL)
+            _kill_group(pid)
 
 
 def _preload(settings: dict) -> None:
@@ -98,10 +99,17 @@ def _data_alone(workload: str | dict) -> dict | None:
 
 def _reap(children: dict[int, int], control: Connection) -> None:
     while children:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
             return
+        _kill_group(ended.si_pid)  # before it is reaped: until then its number is nobody else's
+        pid, status = os.waitpid(ended.si_pid, 0)
         control.send(("ended", children.pop(pid), os.waitstatus_to_exitcode(status)))
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # the user's code may have moved itself to another group
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _child(message: str, payload: dict, log: str | None, answer: Connection) -> None:
@@ -116,6 +124,7 @@ def _child(message: str, payload: dict, log: str | None, answer: Connection) -> 
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(output, 1)
         os.dup2(output, 2)
+    sys.stdout.reconfigure(line_buffering=True)  # what was printed before a segfault is in the row
     faulthandler.enable()
     code = 1
     try:

@@ -273,6 +273,7 @@ def _logits(model, images, mean, std, device, memory_format, autocast) -> torch.
     return torch.cat(parts)
 
 
+@torch.no_grad()
 def _quality(logits: torch.Tensor, labels: torch.Tensor, loss: Callable) -> tuple[float, float]:
     return float(loss(logits, labels)), float((logits.argmax(dim=1) == labels).double().mean())
 

@@ -73,7 +73,7 @@ def _explode_first():
     steps = iter([1e35])
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        return slope(logits.float(), labels) * (next(steps, 1.0) if torch.is_grad_enabled() else 1.0)
+        return slope(logits.float(), labels) * next(steps, 1.0)
 
     return loss
 
@@ -108,7 +108,7 @@ def _streams_loss():
     epochs = iter(("order", "augmentation", "dropout"))
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
+        if not logits.requires_grad:  # validation and test
             return logits.mean()
         numbered = torch.arange(len(labels))
         value = {
@@ -185,6 +185,7 @@ _FAULTS = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "sleep": lambda: time.sleep(600),
     "orphan": _orphan,
+    "chatter": lambda: _raise(RuntimeError("enough", print("x" * 100_000))),
     "print_and_exit": _print_and_exit,
     "print_and_raise": _print_and_raise,
 }
@@ -236,3 +237,70 @@ def dies_when_built(num_classes: int) -> nn.Module:
     """Kills the process that builds it: the check before a study's first trial."""
     ctypes.string_at(0)
     return nn.Identity()
+
+
+# ------------------------------------------------------------------------------------------------ what is seen inside
+
+
+class Meddling(nn.Module):
+    """A linear model that switches cudnn.benchmark off in its first step, as libraries do."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch.backends.cudnn.benchmark = False
+        return self.linear(x.flatten(1))
+
+
+class Pristine(nn.Module):
+    """A linear model that refuses to be built where CUDA was touched, or by a process that built it before."""
+
+    built = False
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        if torch.cuda.is_initialized() or torch.cuda._is_in_bad_fork() or Pristine.built:
+            raise RuntimeError("this process is not fresh")
+        Pristine.built = True
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1))
+
+
+class Layout(nn.Module):
+    """A model whose first logit is 1 where images and weights lie in memory with the channels last, and 0 elsewhere."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, kernel_size=3)
+        self.num_classes = num_classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        tensors = (x, self.convolution.weight)
+        last = all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in tensors)
+        logits = torch.tensor([float(last)] + [0.0] * (self.num_classes - 1))
+        return logits.expand(len(x), -1) + 0 * self.convolution(x).mean()
+
+
+class Parent(nn.Module):
+    """A linear model that forks a process which outlives it, and writes that process's number to `path`."""
+
+    def __init__(self, num_classes: int, path: str, wait: bool):
+        super().__init__()
+        self.linear = nn.Linear(64, num_classes)
+        self.path, self.wait, self.child = path, wait, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.child is None:
+            self.child = os.fork()
+            if self.child == 0:
+                time.sleep(600)
+            with open(f"{self.path}.new", "w") as file:
+                file.write(str(self.child))
+            os.rename(f"{self.path}.new", self.path)
+        if self.wait:
+            time.sleep(600)
+        return self.linear(x.flatten(1))

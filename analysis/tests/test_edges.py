@@ -1,0 +1,101 @@
+"""Every answer on rows that hold little: it never crashes, and no sentence or table ever says nan, inf or None."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import learning_curves
+from analysis.answers import NAMES, NESTED, all_answers
+from analysis.figures import save
+from analysis.overview import headline, main_table
+from analysis.provenance import failures
+from analysis.tests.simulate import Truth, simulate, study_of
+from analysis.wording import displayed
+from lrbench.record import BY_NAME, FLAT
+
+SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "StepLR", "step_size": "30%"}]
+GRID = {"seed": "0-2", "cudnn_benchmark": [False, True], "scheduler": SCHEDULERS}
+
+
+def whole() -> pd.DataFrame:
+    return simulate(study_of(grid=GRID))
+
+
+def without_values(rows: pd.DataFrame, names) -> pd.DataFrame:
+    """Set columns to null, with the type that the store gives to a column of nulls."""
+    rows = rows.copy()
+    for name in names:
+        kind = BY_NAME[name].type
+        rows[name] = np.nan if kind.startswith(("int", "float")) else pd.Series([None] * len(rows), dtype=object)
+    return rows
+
+
+def all_statuses() -> pd.DataFrame:
+    truth = Truth(failures={0: "diverged", 1: "out_of_memory", 2: "timed_out", 3: "crashed"})
+    return simulate(study_of(grid=GRID), truth)
+
+
+OUTCOMES = [n for n in FLAT if BY_NAME[n].group in ("time", "resources", "quality", "bits")]
+DEGENERATE = {
+    "no rows": lambda: whole()[:0],
+    "one row": lambda: simulate(study_of(grid={"seed": [0]}, replicates=1)),
+    "all failed": lambda: simulate(study_of(), Truth(failures=dict.fromkeys(range(10), "crashed"))),
+    "every status": all_statuses,
+    "all diverged but one": lambda: simulate(
+        study_of(grid=GRID), Truth(failures=dict.fromkeys(range(1, 24), "diverged"))
+    ),
+    "one condition": lambda: simulate(study_of()),
+    "one seed": lambda: simulate(study_of(grid={**GRID, "seed": [7]})),
+    "one replicate": lambda: simulate(study_of(grid=GRID, replicates=1)),
+    "one seed, one replicate": lambda: simulate(study_of(grid={**GRID, "seed": [7]}, replicates=1)),
+    "two seeds, no speed noise": lambda: simulate(study_of(grid={**GRID, "seed": "0-1"}), Truth(speed_sd=0.0)),
+    "constant accuracy": lambda: whole().assign(final_accuracy=1.0),
+    "accuracy zero": lambda: whole().assign(final_accuracy=0.0),
+    "no outcomes": lambda: without_values(whole(), OUTCOMES),
+    "no speeds": lambda: without_values(whole(), [n for n in FLAT if BY_NAME[n].group == "time"]),
+    "nothing known of the machine": lambda: without_values(whole(), [n for n in FLAT if BY_NAME[n].group == "where"]),
+    "nothing in force": lambda: without_values(whole(), [n for n in FLAT if BY_NAME[n].group == "in force"]),
+    "no nested values": lambda: without_values(whole(), [n for names in NESTED.values() for n in names]),
+    "flat columns alone": lambda: whole()[FLAT],
+    "base_lr zero": lambda: simulate(study_of(fixed={"base_lr": 0.0}, grid=GRID)),
+    "a GPU": lambda: simulate(study_of(grid=GRID), Truth(inert=False, identical=False, run_sd=0.01)),
+    "everything packed": lambda: whole().assign(packed=True),
+    "two machines": lambda: whole().assign(hostname=pd.Series(["a", "b"] * 12, dtype="category")),
+    "clipping off and on": lambda: simulate(study_of(grid={"seed": "0-1", "clip_grad_norm": ["off", 1.0]})),
+    "many schedulers": lambda: simulate(
+        study_of(grid={"seed": "0-2", "scheduler": [f"StepLR(step_size={n})" for n in range(1, 15)]}, replicates=1)
+    ),
+    "streams of their own": lambda: simulate(study_of(grid={"seed_init": "0-2", "seed_order": "0-1"})),
+    "a workload brings its recipe": lambda: simulate(
+        study_of(fixed={"workload": "digits-cnn"}, grid={"seed": "0-1", "batch_size": [32, 64], "precision": ["fp32"]})
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DEGENERATE)
+def test_answers_hold(kind, tmp_path):
+    """Sentences are whole, tables print, figures draw, whatever is missing."""
+    rows = DEGENERATE[kind]()
+    answers = all_answers(rows)
+    assert tuple(answers) == NAMES
+    for name, answer in answers.items():
+        assert answer.sentences, name
+        assert 1 <= answer.num_leading <= len(answer.sentences)
+        sayings = [*answer.sentences, *answer.notes, *displayed(answer.table).astype(str).to_numpy().ravel()]
+        check_words(sayings)
+        svg, _ = save(answer.figure(), tmp_path, name)
+        check_words([answer.title])
+        assert svg.stat().st_size > 1_000
+    save(learning_curves.draw(rows), tmp_path, "curves")
+    check_words(headline(rows, answers, num_planned=len(rows) + 1))
+    for table in (main_table(rows), failures(rows)):
+        check_words(displayed(table).astype(str).to_numpy().ravel())
+    assert 1 <= len(headline(rows, answers)) <= 9
+
+
+def check_words(sayings) -> None:
+    """Fail where a saying holds a value that no reader should meet."""
+    for saying in sayings:
+        words = str(saying).replace(",", " ").replace("(", " ").replace(")", " ").replace("%", " ").lower().split()
+        assert not {"nan", "inf", "−inf", "-inf", "none.", "nat", "<na>"} & set(words), saying
+        assert "  " not in str(saying), saying

@@ -1,0 +1,187 @@
+"""Whether schedulers differ: known effects are found, chance is not, and what cannot be told is said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import schedulers
+from analysis.comparisons import settings
+from analysis.schedulers import answer
+from analysis.tests.simulate import Truth, simulate, study_of
+
+CONSTANT = {"name": "ConstantLR", "factor": 1.0}
+THREE = [CONSTANT, {"name": "StepLR", "step_size": "30%"}, {"name": "CosineAnnealingLR"}]
+
+
+def rows_of(truth: Truth, **document) -> pd.DataFrame:
+    return simulate(study_of(**{"grid": {"seed": "0-9", "scheduler": THREE}, **document}), truth)
+
+
+def with_accuracy(rows: pd.DataFrame, by_seed: dict[str, list[float]]) -> pd.DataFrame:
+    """Give each scheduler's trials the accuracies listed, one for each seed."""
+    pairs = zip(rows["scheduler_name"], rows["seed"], strict=True)
+    return rows.assign(final_accuracy=[by_seed[name][seed] for name, seed in pairs])
+
+
+def test_a_known_effect_is_found():
+    """A scheduler that is 1.2 points better is first, told from the baseline, with the truth inside its interval."""
+    found = answer(rows_of(Truth(effects={"CosineAnnealingLR": 0.012}, seed_sd=0.008, accuracy=0.9)))
+    assert found.sentences[0].startswith("CosineAnnealingLR has the highest mean accuracy")
+    assert "points against ConstantLR (95% interval" in found.sentences[0]
+    best = found.table.iloc[0]
+    assert best["scheduler"] == "CosineAnnealingLR(T_max=100%)"
+    assert best["to_baseline_points_low"] <= 0.012 <= best["to_baseline_points_high"]
+    assert best["to_baseline_p"] < 0.001
+    assert best["rank"] == "1"
+
+
+def test_pairing_by_seed_sees_what_the_spread_over_seeds_hides():
+    """Half a point on every seed is told although seeds scatter by two points, four times as much."""
+    by_seed = {"ConstantLR": list(np.linspace(0.90, 0.96, 10))}
+    by_seed["StepLR"] = [v + 0.005 + 0.001 * (-1) ** i for i, v in enumerate(by_seed["ConstantLR"])]
+    by_seed["CosineAnnealingLR"] = [v - 0.001 * (-1) ** i for i, v in enumerate(by_seed["ConstantLR"])]
+    found = answer(with_accuracy(rows_of(Truth()), by_seed))
+    assert found.table.iloc[0]["scheduler"].startswith("StepLR")
+    assert found.table.iloc[0]["accuracy_sd"] > 0.019
+    assert found.table.iloc[0]["to_baseline_p"] < 0.001
+    assert "+0.50 points against ConstantLR" in found.sentences[0]
+
+
+def test_a_difference_by_hand():
+    """Differences of 1, 2 and 3 points are 2 points, 95 % interval -0.48 to 4.48, p = 0.0742."""
+    by_seed = {"ConstantLR": [0.90, 0.91, 0.92], "StepLR": [0.91, 0.93, 0.95]}
+    study = {"grid": {"seed": "0-2", "scheduler": THREE[:2]}}
+    record = answer(with_accuracy(rows_of(Truth(), **study), by_seed)).table.iloc[0]
+    assert record["to_baseline_points"] == pytest.approx(0.02)
+    assert record["to_baseline_points_high"] == pytest.approx(0.02 + 0.024841377)
+    assert record["to_baseline_p"] == pytest.approx(0.0741799, abs=1e-6)
+    assert record["better_share"] == 1.0
+
+
+def test_where_nothing_differs_schedulers_are_told_apart_at_the_stated_rate():
+    """Over 120 studies of three equal schedulers any is told from the baseline in about 5 %, and never in over 15."""
+    rows, rng = rows_of(Truth(), grid={"seed": "0-5", "scheduler": THREE}, replicates=1), np.random.default_rng(1)
+    told = 0
+    for _ in range(120):
+        drawn = rows.assign(final_accuracy=rng.normal(0.9, 0.01, len(rows)))
+        (setting,) = settings(drawn)
+        told += any(c.told_apart for c in setting.against.values())
+    assert 1 <= told <= 15
+
+
+def test_not_told_apart_is_not_called_equal():
+    """Without an effect the answer gives the largest difference, what could have been seen, and never says "equal"."""
+    text = " ".join(answer(rows_of(Truth(identical=False, run_sd=0.01))).sentences)
+    assert "No scheduler can be told from ConstantLR with 10 seeds" in text
+    assert "finds a true difference of" in text
+    assert "no effect" not in text
+    assert "equal" not in text
+
+
+def test_the_shared_base_lr_is_said():
+    """A reader learns that no schedule was tuned to a rate of its own."""
+    assert any(s.startswith("All schedules share base_lr 0.1") for s in answer(rows_of(Truth())).sentences)
+
+
+def test_settings_that_train_differently_are_not_pooled():
+    """Two base_lr make two rankings, each with its own sentences and rows; the caveat changes with them."""
+    found = answer(rows_of(Truth(), grid={"seed": "0-3", "base_lr": [0.1, 0.01], "scheduler": THREE}))
+    assert found.sentences[0].startswith("base_lr=0.01: ")
+    assert found.table["base_lr"].tolist() == ["0.01"] * 3 + ["0.1"] * 3
+    assert not any("All schedules share" in s for s in found.sentences)
+
+
+def test_flags_are_averaged_inside_a_seed():
+    """Four flag combinations do not make four times the seeds: n stays 4."""
+    flags = {"cudnn_benchmark": [False, True], "cudnn_deterministic": [False, True]}
+    found = answer(rows_of(Truth(), grid={"seed": "0-3", **flags, "scheduler": THREE}))
+    assert found.table["num_seeds"].tolist() == [4, 4, 4]
+
+
+def test_failed_trials_are_named_because_they_flatter():
+    """A scheduler that diverged in two trials is named with their number."""
+    rows = rows_of(Truth())
+    step = rows.index[rows["scheduler_name"] == "StepLR"][:2]
+    rows.loc[step, "status"] = "completed"
+    rows["status"] = rows["status"].astype(str)
+    rows.loc[step, "status"] = "diverged"
+    rows.loc[step, "final_accuracy"] = np.nan
+    assert any("flatters a scheduler that diverges (StepLR 2)" in s for s in answer(rows).sentences)
+
+
+def test_a_pair_lost_on_one_seed_is_compared_on_the_others():
+    """A scheduler without any result on seed 0 is compared with the baseline on the nine other seeds."""
+    rows = rows_of(Truth())
+    lost = (rows["scheduler_name"] == "StepLR") & (rows["seed"] == 0)
+    (setting,) = settings(rows[~lost])
+    assert len(setting.against["StepLR(step_size=30%)"].differences) == 9
+    assert len(setting.against["CosineAnnealingLR(T_max=100%)"].differences) == 10
+
+
+@pytest.mark.parametrize(("seeds", "said"), [("0-4", "cannot go below p = 0.0625"), ("0-1", "cannot go below p = 0.5")])
+def test_few_seeds_are_said_to_be_few(seeds, said):
+    """Below six seeds the answer says that p-values lean on an assumption."""
+    found = answer(rows_of(Truth(), grid={"seed": seeds, "scheduler": THREE}))
+    assert any(said in s for s in found.sentences)
+
+
+def test_six_seeds_are_enough_for_a_sign_flip_test():
+    """From six seeds on the caveat is gone."""
+    found = answer(rows_of(Truth(), grid={"seed": "0-5", "scheduler": THREE}))
+    assert not any("sign-flip" in s for s in found.sentences)
+
+
+def test_one_seed_says_what_to_add():
+    """With one seed there is an order but no spread; the line to add is given."""
+    found = answer(rows_of(Truth(), grid={"seed": [0], "scheduler": THREE}))
+    assert found.sentences[0].startswith("With one seed no scheduler can be told from another")
+    assert 'Add seed = "0-9"' in found.sentences[0]
+
+
+def test_one_scheduler_says_what_to_add():
+    """With one scheduler there is nothing to compare; the baseline is named as text to copy."""
+    found = answer(rows_of(Truth(), grid={"seed": "0-2"}))
+    assert found.sentences[0].startswith("Only ConstantLR was run")
+    assert '{ name = "ConstantLR", factor = 1.0 }' in found.sentences[0]
+
+
+def test_equal_everywhere_is_said_to_be_equal_there():
+    """Accuracies that are exactly equal on every seed are reported as that, without any test."""
+    by_seed = {name: [0.95] * 10 for name in ("ConstantLR", "StepLR", "CosineAnnealingLR")}
+    found = answer(with_accuracy(rows_of(Truth()), by_seed))
+    assert found.sentences[0].startswith("On every seed all schedulers ended at exactly the same accuracy, 95.00%")
+
+
+def test_without_the_baseline_the_best_is_compared_with_the_others():
+    """A study without ConstantLR has no column of differences to it; the best is held against the rest."""
+    found = answer(rows_of(Truth(effects={"StepLR": -0.02}), grid={"seed": "0-5", "scheduler": THREE[1:]}))
+    assert "to_baseline_points" not in found.table
+    assert "against StepLR" in found.sentences[0]
+    assert found.table["to_best_p"].iloc[1] < 0.05
+
+
+def test_two_steps_of_one_class_keep_their_arguments():
+    """Two StepLRs are told apart by their arguments, in sentences too."""
+    grid = {"seed": "0-5", "scheduler": [CONSTANT, "StepLR(step_size=1)", "StepLR(step_size=2)"]}
+    text = " ".join(answer(rows_of(Truth(), grid=grid)).sentences)
+    assert "StepLR(step_size=1)" in text
+    assert "StepLR(step_size=2)" in text
+
+
+def test_a_scheduler_stepped_in_two_ways_is_two_arms():
+    """The same call per epoch and per step trains differently and is not averaged."""
+    per_step = {"name": "StepLR", "step_size": "30%", "interval": "step"}
+    found = answer(rows_of(Truth(), grid={"seed": "0-5", "scheduler": [*THREE[:2], per_step]}))
+    assert sorted(found.table["scheduler"]) == [
+        "ConstantLR(factor=1.0) per epoch",
+        "StepLR(step_size=30%) per epoch",
+        "StepLR(step_size=30%) per step",
+    ]
+
+
+def test_the_figures_title_is_the_finding():
+    """The figure says who is first and whether that is certain."""
+    sure = answer(rows_of(Truth(effects={"CosineAnnealingLR": 0.02}, seed_sd=0.001, accuracy=0.9)))
+    assert sure.figure().get_suptitle().startswith("CosineAnnealingLR is highest")
+    none = schedulers.answer(rows_of(Truth(identical=False, run_sd=0.01)))
+    assert none.figure().get_suptitle() == "No scheduler can be told from ConstantLR with 10 seeds"

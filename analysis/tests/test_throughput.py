@@ -1,0 +1,174 @@
+"""What the flags cost: known ratios are found, noise is not, and nothing is pooled that must not be."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import throughput
+from analysis.tests.simulate import Truth, simulate, study_of
+from analysis.throughput import INERT, contrasts, noise_floor, timed
+
+FLAGS = {"cudnn_benchmark": [False, True], "cudnn_deterministic": [False, True]}
+GPU = Truth(inert=False, benchmark_ratio=1.10, deterministic_ratio=0.92, speed_sd=0.01)
+
+
+def rows_of(truth: Truth = GPU, seed: int = 0, **document) -> pd.DataFrame:
+    return simulate(study_of(**{"grid": {"seed": "0-4", **FLAGS}, **document}), truth, seed)
+
+
+def overall(rows: pd.DataFrame) -> dict:
+    return {c.factor: c for c in contrasts(timed(rows)) if not c.where}
+
+
+def test_known_costs_are_found():
+    """Flags that make training 1.10 and 0.92 times as fast are reported as such, with those values in the interval."""
+    found = overall(rows_of())
+    for factor, truth in (("cudnn_benchmark", 1.10), ("cudnn_deterministic", 0.92)):
+        ratio = found[factor].ratio
+        assert ratio.low <= truth <= ratio.high
+        assert ratio.excludes(1.0)
+        assert ratio.n == 10  # 5 seeds × 2 replicates
+        assert len(found[factor].pairs) == 20
+    sentences = throughput.answer(rows_of()).sentences
+    assert sentences[0].startswith("cudnn_benchmark = True against False: 1")
+    assert "faster" in sentences[0]
+    assert "slower" in sentences[1]
+
+
+def test_intervals_of_a_ratio_hold_the_truth_at_their_rate():
+    """Over 200 redrawn studies the 95 % interval misses the true ratio about 10 times, and never more than 22."""
+    rows, rng = rows_of(), np.random.default_rng(1)
+    ratio = np.where(rows["cudnn_benchmark"], 1.10, 1.0) * np.where(rows["cudnn_deterministic"], 0.92, 1.0)
+    missed = 0
+    for _ in range(200):
+        noise = np.exp(rng.normal(0, 0.03, len(rows)))
+        pairs = throughput._compared(
+            rows.assign(samples_per_second=20_000 * ratio * noise), "cudnn_benchmark", True, False
+        )
+        found = throughput.Contrast(factor="cudnn_benchmark", level=True, reference=False, where="", pairs=pairs).ratio
+        missed += not found.low <= 1.10 <= found.high
+    assert 1 <= missed <= 22
+
+
+def test_a_a_is_called_different_at_the_stated_rate():
+    """Over 200 redrawn studies identical replicates are told apart about 10 times, and never more than 22."""
+    rows, rng = rows_of(), np.random.default_rng(2)
+    told = 0
+    for _ in range(200):
+        noise = np.exp(rng.normal(0, 0.03, len(rows)))
+        told += noise_floor(rows.assign(samples_per_second=20_000 * noise)).ratio.excludes(1.0)
+    assert 1 <= told <= 22
+
+
+def test_drift_of_the_machine_does_not_bias_a_ratio():
+    """A machine that slows to a third over the run leaves the ratios as they are: every pair lies inside one block."""
+    rows = rows_of()
+    drifting = rows.assign(samples_per_second=rows["samples_per_second"] * np.exp(-rows["block"] * 0.12))
+    for factor, contrast in overall(drifting).items():
+        assert contrast.ratio.value == pytest.approx(overall(rows)[factor].ratio.value)
+
+
+def test_a_search_pays_after_the_known_number_of_steps():
+    """A search of 0.3 s that makes steps of 3.2 ms 1.1 times as fast pays after 0.3 / (3.2 ms × (1 - 1/1.1)) steps."""
+    truth = Truth(inert=False, benchmark_ratio=1.10, speed_sd=1e-4, benchmark_search_seconds=0.3)
+    rows = rows_of(truth, grid={"seed": "0-4", "cudnn_benchmark": [False, True]})
+    steps = overall(rows)["cudnn_benchmark"].break_even_steps
+    assert steps.value == pytest.approx(0.3 / (0.0032 * (1 - 1 / 1.1)), rel=0.02)
+    assert any("outside a job of 80" in s for s in throughput.answer(rows).sentences)
+
+
+def test_a_search_that_buys_nothing_never_pays():
+    """Where the searched plan is slower the answer says so instead of a number."""
+    truth = Truth(inert=False, benchmark_ratio=0.9, speed_sd=1e-4, benchmark_search_seconds=0.3)
+    rows = rows_of(truth, grid={"seed": "0-2", "cudnn_benchmark": [False, True]})
+    assert any("never pays for itself" in s for s in throughput.answer(rows).sentences)
+
+
+def test_on_a_cpu_the_flags_are_inert_and_it_says_so_first():
+    """Rows whose cuDNN flags are inert open with that, offer no break-even, and lead with that sentence alone."""
+    answer = throughput.answer(rows_of(Truth()))
+    assert answer.sentences[0] == INERT
+    assert answer.num_leading == 1
+    assert not any("search" in s for s in answer.sentences)
+
+
+def test_a_live_factor_leads_on_a_cpu_too():
+    """num_threads is no cuDNN flag: its cost stands right after the note that the flags are inert."""
+    study = {"grid": {"seed": "0-2", "num_threads": [1, 2], "cudnn_benchmark": [False, True]}}
+    answer = throughput.answer(rows_of(Truth(), **study))
+    assert answer.sentences[1].startswith("num_threads = 2 against 1")
+    assert answer.num_leading == 2
+
+
+def test_inert_rows_do_not_water_down_what_a_flag_does():
+    """In a study on a CPU and a GPU the flags' ratio comes from the GPU's rows alone."""
+    study = study_of(grid={"seed": "0-4", "device": ["cpu", "cuda"], "cudnn_benchmark": [False, True]})
+    rows = simulate(study, GPU)
+    on_cpu = rows["device"] == "cpu"
+    rows.loc[on_cpu, "cudnn_flags_inert"] = True
+    rows.loc[on_cpu & rows["cudnn_benchmark"], "samples_per_second"] /= 1.10
+    assert overall(rows)["cudnn_benchmark"].ratio.value == pytest.approx(1.10, rel=0.02)
+
+
+def test_packed_trials_are_left_out_and_counted():
+    """A trial that shared its device tells nothing of speed; how many were left out is said."""
+    rows = rows_of()
+    rows["packed"] = rows["replicate"] == 1
+    answer = throughput.answer(rows)
+    assert len(timed(rows)) == 20
+    assert any("20 completed trials of 40 left out" in note for note in answer.notes)
+
+
+def test_places_are_never_pooled():
+    """Rows of two torch versions are announced and analysed apart: each ratio has half of the blocks."""
+    rows = rows_of()
+    rows["torch_version"] = rows["torch_version"].astype(str).where(rows["seed"] < 2, "2.16.0").astype("category")
+    answer = throughput.answer(rows)
+    assert "2 places that differ in torch_version" in answer.sentences[0]
+    assert answer.sentences[1].startswith("On torch_version 2.16.0: cudnn_benchmark = True")
+    first = answer.table[answer.table["contrast"] == "cudnn_benchmark: True / False"]
+    assert set(first[first["where"] == "all"]["num_blocks"]) == {6, 4}
+    assert set(answer.table["place"]) == {"torch_version 2.15.0", "torch_version 2.16.0"}
+
+
+def test_parts_stand_beside_the_whole():
+    """Each flag is compared inside each level of the other: 2 × (all + 2) contrasts and the noise floor."""
+    table = throughput.answer(rows_of()).table
+    assert len(table) == 7
+    assert table["where"].value_counts()["all"] == 3
+
+
+def test_a_factor_with_three_levels_is_compared_with_torchs_default():
+    """precision at bf16 and fp16 are two contrasts, both against fp32."""
+    rows = rows_of(grid={"seed": "0-1", "precision": ["bf16", "fp32", "fp16"]})
+    found = [(c.level, c.reference) for c in contrasts(timed(rows)) if not c.where]
+    assert found == [("bf16", "fp32"), ("fp16", "fp32")]
+
+
+def test_one_block_gives_a_ratio_without_interval():
+    """A single seed without replicates has one block: the ratio is given, and that it has no interval."""
+    answer = throughput.answer(rows_of(grid={"seed": [0], **FLAGS}, replicates=1))
+    assert answer.sentences[0].endswith("(1 block, 1 pair); with a single block there is no interval.") or (
+        answer.sentences[0].endswith("(1 block, 2 pairs); with a single block there is no interval.")
+    )
+    assert any("no noise floor" in s for s in answer.sentences)
+
+
+def test_nothing_varied_says_what_to_add():
+    """A study without machine factors is told which lines to add."""
+    answer = throughput.answer(rows_of(Truth(), grid={"seed": "0-2"}))
+    assert "add cudnn_benchmark = [false, true]" in answer.sentences[0]
+
+
+def test_a_ratio_is_that_of_the_rows():
+    """By hand: two blocks with ratios 2 and 8 have the geometric mean 4, whatever else the rows hold."""
+    rows = rows_of(grid={"seed": "0-1", "cudnn_benchmark": [False, True]}, replicates=1)
+    speed = {(0, False): 100.0, (0, True): 200.0, (1, False): 50.0, (1, True): 400.0}
+    keys = zip(rows["seed"], rows["cudnn_benchmark"], strict=True)
+    rows["samples_per_second"] = [speed[key] for key in keys]
+    ratio = overall(rows)["cudnn_benchmark"].ratio
+    assert ratio.value == pytest.approx(4.0)
+    half = 12.706204736 * math.log(4) / 2  # t(1 degree) times the standard error of log 2 and log 8
+    assert ratio.high == pytest.approx(4.0 * math.exp(half))

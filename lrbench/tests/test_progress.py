@@ -1,0 +1,174 @@
+"""What a run says while it goes on, and when it ends."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from lrbench import progress
+from lrbench.progress import PlainReporter, Tally, duration, plan_lines, result_line, summary_lines
+from lrbench.record import PRINTED
+from lrbench.runner import Summary
+from lrbench.study import parse_study
+from lrbench.tests.helpers.rows import make_row
+
+STUDY = parse_study(
+    {"question": "Why?", "replicates": 2, "fixed": {"workload": "digits-cnn"}, "grid": {"seed": "0-4"}}, "s", source="s"
+)
+
+
+class Devices:
+    """What the runner says of its devices."""
+
+    def __init__(self, jobs: int = 2, capacity: int = 2):
+        self.jobs, self.capacity, self.packed = jobs, capacity, jobs > capacity
+
+
+def plan(done: dict[str, int], num_todo: int, devices: Devices | None = None) -> list[str]:
+    return plan_lines(STUDY, Path("results/s"), 10, done, num_todo, devices or Devices())
+
+
+def test_a_plan_says_what_there_is_to_do():
+    """The question, the grid with its size, the folder, and how many run at once."""
+    assert plan({}, 10) == [
+        "Why?",
+        "10 trials (5 seed × 2 replicate) → results/s",
+        "up to 2 at a time, each alone on its device",
+    ]
+
+
+def test_a_plan_says_what_is_done_already():
+    """Finished trials are counted, failed ones with how to run them again, and what --limit leaves for later."""
+    lines = plan({"completed": 3, "crashed": 2}, 1)
+    assert "5 have a row already, 2 of them failed; --retry runs those again" in lines
+    assert "1 to run now (--limit); 4 stay for later" in lines
+
+
+def test_a_plan_says_that_trials_share_their_device():
+    """More jobs than devices are said to be no measurement of speed."""
+    assert "4 at a time share 2 device(s): the rows are marked packed, not for speed" in plan({}, 10, Devices(4))
+
+
+def test_one_job_at_a_time_needs_no_words():
+    """With one job and nothing done there are only the question and the plan."""
+    assert len(plan({}, 10, Devices(1, 1))) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"final_accuracy": 0.98765, "samples_per_second": 12345.6},
+            "accuracy 0.9877  12,346 images/s  ConstantLR(factor=1.0), seed 3, replicate 0",
+        ),
+        (
+            {"final_accuracy": 0.5, "samples_per_second": None, "cudnn_benchmark": True},
+            "accuracy 0.5000  ConstantLR(factor=1.0), seed 3, replicate 0, cudnn_benchmark",
+        ),
+        (
+            {"status": "diverged", "error": "the loss was no longer finite in epoch 1 of 2"},
+            "DIVERGED  ConstantLR(factor=1.0), seed 3, replicate 0  the loss was no longer finite in epoch 1 of 2",
+        ),
+        (
+            {"status": "crashed", "error": "Traceback (most recent call last):\n  File x\nValueError: no\n  more\n"},
+            "CRASHED  ConstantLR(factor=1.0), seed 3, replicate 0  ValueError: no",
+        ),
+        (
+            {"status": "crashed", "error": f"Traceback:\n  File x\nValueError: no{PRINTED}the user's last words\n"},
+            "CRASHED  ConstantLR(factor=1.0), seed 3, replicate 0  ValueError: no",
+        ),
+        (
+            {"status": "crashed", "error": f"the process was ended by SIGSEGV (signal 11){PRINTED}Fatal Python error"},
+            "CRASHED  ConstantLR(factor=1.0), seed 3, replicate 0  the process was ended by SIGSEGV (signal 11)",
+        ),
+        ({"status": "timed_out", "error": None}, "TIMED_OUT  ConstantLR(factor=1.0), seed 3, replicate 0  "),
+    ],
+)
+def test_a_result_is_one_line(changes, line):
+    """A trial that completed shows what it reached, one that failed the reason, not what the user's code printed."""
+    assert result_line(make_row(3, **changes)) == line
+
+
+def test_a_long_reason_is_cut():
+    """An error of a thousand letters does not flood the terminal."""
+    assert len(result_line(make_row(0, status="crashed", error="x" * 1000))) < 250
+
+
+def summary(interrupted: bool = False, **statuses: int) -> Summary:
+    return Summary(
+        folder=Path("d"), num_trials=5, num_rows=sum(statuses.values()), statuses=statuses, interrupted=interrupted
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "lines"),
+    [
+        (summary(completed=5), 0, ["5 of 5 trials have a row: 5 completed"]),
+        (summary(completed=2), 0, ["2 of 5 trials have a row: 2 completed", "the same command runs the rest"]),
+        (summary(), 0, ["0 of 5 trials have a row: none", "the same command runs the rest"]),
+        (
+            summary(completed=3, crashed=1, diverged=1),
+            1,
+            [
+                "5 of 5 trials have a row: 3 completed, 1 crashed, 1 diverged",
+                "lrbench show d lists the failures; --retry runs them again",
+            ],
+        ),
+        (
+            summary(interrupted=True, completed=1),
+            130,
+            [
+                "1 of 5 trials have a row: 1 completed",
+                "interrupted; every finished trial is kept. The same command goes on from here",
+            ],
+        ),
+    ],
+)
+def test_the_end_says_what_to_type_next(ended, code, lines):
+    """Counts by status, how to go on, where failures are listed; and the exit code that belongs to it."""
+    assert summary_lines(ended) == lines
+    assert ended.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (60, "1 min 0 s"),
+        (3599.4, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (360_000, "100 h 0 min"),
+    ],
+)
+def test_a_duration_is_for_people(seconds, text):
+    """Seconds below a minute, minutes below an hour, hours from there on."""
+    assert duration(seconds) == text
+
+
+def test_the_time_left_follows_the_trials_of_this_run(monkeypatch):
+    """After 2 of 10 trials in 6 seconds, 24 seconds are left; before the first there is no estimate."""
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    tally = Tally({"completed": 90}, 10)
+    assert tally.seconds_left() is None
+    now = 106.0
+    tally.add(make_row(0))
+    tally.add(make_row(1, status="crashed"))
+    assert tally.seconds_left() == 24.0
+    assert tally.statuses == {"completed": 91, "crashed": 1}
+
+
+def test_plain_lines_count_up():
+    """Elsewhere than on a terminal each trial is one line, numbered, with no control characters."""
+    stream = io.StringIO()
+    reporter = PlainReporter(stream)
+    reporter.planned(study=STUDY, folder=Path("d"), num_trials=10, done={}, num_todo=2, devices=Devices())
+    reporter.running()
+    reporter.finished(make_row(0))
+    reporter.finished(make_row(1, status="crashed", error="boom"))
+    last = stream.getvalue().splitlines()[-2:]
+    assert last[0].startswith("   1/2  accuracy 0.0000")
+    assert last[1].startswith("   2/2  CRASHED")
+    assert "\x1b" not in stream.getvalue()
