@@ -51,8 +51,8 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     A scheduler goes by its class where that tells it apart. num_trials, then num_STATUS for each status but completed
     that occurs; samples_per_second is the median of trials alone on their device, final_accuracy the mean and
-    accuracy_sd the standard deviation over all its trials (seeds and replicates), num_bit_identical a text "k of n" over
-    disjoint pairs of replicates. `analysis.wording.displayed` makes it fit to print.
+    accuracy_sd the standard deviation over all its trials (seeds and replicates), num_bit_identical a text "k of n"
+    over disjoint pairs of replicates. `analysis.wording.displayed` makes it fit to print.
     """
     names = varied(rows)
     called = {name: short_names(rows[name].dropna().unique()) for name in ("scheduler", "optimizer") if name in names}

@@ -35,15 +35,21 @@ DataRoot = Annotated[
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A study's results folder, e.g. results/quickstart.")]
 
 
-@app.callback()
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         import lrbench
 
         typer.echo(f"lrbench {lrbench.__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """The options that stand before a command."""
 
 
 @app.command(epilog="Example: lrbench run quickstart --set epochs=2 --set seed=0-4 --out results/short")
@@ -176,7 +182,7 @@ def preview(
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         interval=interval,
-        warmup=_level(warmup) if warmup is not None else "off",
+        warmup=None if warmup is None else _level(warmup),
         out=out,
         as_json=json_,
     )

@@ -75,7 +75,7 @@ def preview_command(
     epochs: int | None,
     steps_per_epoch: int,
     interval: Literal["epoch", "step"],
-    warmup: dict | str,
+    warmup: dict | str | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -134,17 +134,17 @@ def read_plans(
     epochs: int | None,
     steps_per_epoch: int,
     interval: Literal["epoch", "step"],
-    warmup: dict | str,
+    warmup: dict | str | None,
 ) -> tuple[list[Plan], list[str]]:
     """Return the plans that the arguments mean, and what a reader should know of them. No torch here.
 
-    lr and epochs stand in for the study's own where they are given, and so does a warm-up other than "off"; `interval`
-    is for schedulers typed by hand. Raises InputError with every mistake.
+    lr, epochs and warmup stand in for the study's own where they are given (are not None); `interval` is for schedulers
+    typed by hand. Raises InputError with every mistake.
     """
     problems = _wrong_options(("--lr", "base_lr", lr), ("--epochs", "epochs", epochs), ("--warmup", "warmup", warmup))
     if problems:
         raise InputError(*problems)
-    given_warmup = Warmup.model_validate(warmup) if isinstance(warmup, dict) else "off"
+    given_warmup = Warmup.model_validate(warmup) if isinstance(warmup, dict) else warmup
     trials, studied, notes = [], [], []
     for text in schedules:
         try:
@@ -224,7 +224,7 @@ def _study_trials(text: str, lr: float | None, epochs: int | None, warmup) -> tu
             notes.append(f"the workloads of {study.name} differ in {name}: drawn for {value}; {option} chooses another")
     if isinstance(values["workload"], dict) and values["workload"].get("groups", "single") != "single":
         notes.append(f"{study.name}'s workload makes parameter groups of its own: each is drawn at the one base_lr")
-    warmups = [warmup] if warmup != "off" else study.grid.get("warmup", [values.get("warmup", "off")])
+    warmups = [warmup] if warmup is not None else study.grid.get("warmup", [values.get("warmup", "off")])
     schedulers = study.grid.get("scheduler", [values["scheduler"]] if "scheduler" in values else [{}])
     trials = []
     for scheduler in schedulers:
@@ -258,7 +258,7 @@ def _typed_trial(text: str, lr: float | None, epochs: int | None, interval: str,
         optimizer={"name": "SGD"},
         base_lr=DEFAULT_LR if lr is None else lr,
         epochs=DEFAULT_EPOCHS if epochs is None else epochs,
-        warmup=warmup,
+        warmup="off" if warmup is None else warmup,
     )
 
 

@@ -39,7 +39,8 @@ def test_open_loop_schedules_hold_over_seeds_and_flags():
     """Every open-loop schedule has one sequence of rates in all of its trials, and the answer counts them."""
     found = answer(rows_of([CONSTANT, "CosineAnnealingLR"], cudnn_benchmark=[False, True]))
     assert found.sentences[0] == (
-        "Each of 2 open-loop schedules applied the same sequence of rates in all of its trials, bit for bit (24 in all)."
+        "Each of 2 open-loop schedules applied the same sequence of rates in all of its trials, "
+        "bit for bit (24 in all)."
     )
 
 

@@ -12,6 +12,8 @@ from analysis.tests.simulate import Truth, simulate, study_of
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}
 THREE = [CONSTANT, {"name": "StepLR", "step_size": "30%"}, {"name": "CosineAnnealingLR"}]
 
+UNEQUAL = Truth(identical=False, run_sd=0.01)
+
 
 def rows_of(truth: Truth, **document) -> pd.DataFrame:
     return simulate(study_of(**{"grid": {"seed": "0-9", "scheduler": THREE}, **document}), truth)
@@ -71,7 +73,7 @@ def test_where_nothing_differs_schedulers_are_told_apart_at_the_stated_rate():
 
 def test_not_told_apart_is_not_called_equal():
     """Without an effect the answer gives the largest difference, what could have been seen, and never says "equal"."""
-    text = " ".join(answer(rows_of(Truth(identical=False, run_sd=0.01))).sentences)
+    text = " ".join(answer(rows_of(UNEQUAL)).sentences)
     assert "No scheduler can be told from ConstantLR with 10 seeds" in text
     assert "finds a true difference of" in text
     assert "no effect" not in text
@@ -121,13 +123,13 @@ def test_a_pair_lost_on_one_seed_is_compared_on_the_others():
 @pytest.mark.parametrize(("seeds", "said"), [("0-4", "cannot go below p = 0.0625"), ("0-1", "cannot go below p = 0.5")])
 def test_few_seeds_are_said_to_be_few(seeds, said):
     """Below six seeds the answer says that p-values lean on an assumption."""
-    found = answer(rows_of(Truth(), grid={"seed": seeds, "scheduler": THREE}))
+    found = answer(rows_of(UNEQUAL, grid={"seed": seeds, "scheduler": THREE}))
     assert any(said in s for s in found.sentences)
 
 
 def test_six_seeds_are_enough_for_a_sign_flip_test():
     """From six seeds on the caveat is gone."""
-    found = answer(rows_of(Truth(), grid={"seed": "0-5", "scheduler": THREE}))
+    found = answer(rows_of(UNEQUAL, grid={"seed": "0-5", "scheduler": THREE}))
     assert not any("sign-flip" in s for s in found.sentences)
 
 
@@ -163,7 +165,7 @@ def test_without_the_baseline_the_best_is_compared_with_the_others():
 def test_two_steps_of_one_class_keep_their_arguments():
     """Two StepLRs are told apart by their arguments, in sentences too."""
     grid = {"seed": "0-5", "scheduler": [CONSTANT, "StepLR(step_size=1)", "StepLR(step_size=2)"]}
-    text = " ".join(answer(rows_of(Truth(), grid=grid)).sentences)
+    text = " ".join(answer(rows_of(UNEQUAL, grid=grid)).sentences)
     assert "StepLR(step_size=1)" in text
     assert "StepLR(step_size=2)" in text
 
@@ -183,5 +185,5 @@ def test_the_figures_title_is_the_finding():
     """The figure says who is first and whether that is certain."""
     sure = answer(rows_of(Truth(effects={"CosineAnnealingLR": 0.02}, seed_sd=0.001, accuracy=0.9)))
     assert sure.figure().get_suptitle().startswith("CosineAnnealingLR is highest")
-    none = schedulers.answer(rows_of(Truth(identical=False, run_sd=0.01)))
+    none = schedulers.answer(rows_of(UNEQUAL))
     assert none.figure().get_suptitle() == "No scheduler can be told from ConstantLR with 10 seeds"

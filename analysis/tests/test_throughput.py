@@ -150,9 +150,7 @@ def test_a_factor_with_three_levels_is_compared_with_torchs_default():
 def test_one_block_gives_a_ratio_without_interval():
     """A single seed without replicates has one block: the ratio is given, and that it has no interval."""
     answer = throughput.answer(rows_of(grid={"seed": [0], **FLAGS}, replicates=1))
-    assert answer.sentences[0].endswith("(1 block, 1 pair); with a single block there is no interval.") or (
-        answer.sentences[0].endswith("(1 block, 2 pairs); with a single block there is no interval.")
-    )
+    assert answer.sentences[0].endswith("(1 block, 2 pairs); with a single block there is no interval.")
     assert any("no noise floor" in s for s in answer.sentences)
 
 

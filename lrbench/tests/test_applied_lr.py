@@ -141,7 +141,7 @@ PLATEAU = [
 
 @pytest.mark.parametrize(("loss", "arguments", "rates"), PLATEAU, ids=[f"{a} {b}" for a, b, _ in PLATEAU])
 def test_reduce_lr_on_plateau_watches_its_metric(run, loss, arguments, rates):
-    """The rate falls when the metric has not got better for more than `patience` epochs; each argument does its part."""
+    """The rate falls when the metric has not got better for more than `patience` epochs; each argument counts."""
     scheduler = {"name": "ReduceLROnPlateau", **arguments}
     row = run(workload={**SLOPE, "loss": f"{USERS}:{loss}"}, epochs=4, scheduler=scheduler)
     assert row["applied_lr"] == [pytest.approx([rate for rate in rates for _ in range(2)], rel=1e-12)]

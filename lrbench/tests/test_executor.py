@@ -129,11 +129,9 @@ def test_killing_a_trial_that_has_just_ended_is_no_error(executor):
     """Between a trial's end and the news of it, a time limit may strike: the row counts."""
     running = executor.start(job(DIGITS))
     pid = process_of(executor, running)
-    receiver = running.private["receiver"]
     end = time.monotonic() + 60
-    while is_alive(pid) and time.monotonic() < end:  # take its messages, as `wait` would, but not the news of its end
-        if receiver.poll(0.02) and running.private["receiver"] is not None:
-            executor._receive(running)
+    while running.private["receiver"] is not None and time.monotonic() < end:
+        executor._receive(running)  # its messages, as `wait` would take them, but not the news of its end
     wait_until("the process to be reaped", lambda: not os.path.exists(f"/proc/{pid}"))
     executor.kill(running)
     assert end_of(executor, running).row["status"] == "completed"
@@ -145,10 +143,11 @@ def test_what_a_trial_started_ends_with_it(executor, ending, tmp_path):
     path = tmp_path / "child"
     workload = {"model": f"{USERS}:Parent", "model_args": {"path": str(path), "wait": ending == "killed"}, **SMALL}
     running = executor.start(job(workload))
-    wait_until("the user's process", lambda: executor.wait(0.02) or path.exists())
     if ending == "killed":
+        wait_until("the user's process", lambda: not executor.wait(0.02) and path.exists())
         executor.kill(running)
-        end_of(executor, running)
+    ended = end_of(executor, running)
+    assert ending == "killed" or ended.row["status"] == "completed", ended.row["error"]
     child = int(path.read_text())
     wait_until("the end of the user's process", lambda: not is_alive(child), seconds=10)
 

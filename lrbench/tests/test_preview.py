@@ -64,7 +64,7 @@ def test_a_preview_loads_torch_and_nothing_else_that_is_slow():
     code = f"""
 import sys
 from lrbench.preview import preview_command
-options = dict(lr=0.05, epochs=3, steps_per_epoch=1, interval="epoch", warmup="off", out=None, as_json=False)
+options = dict(lr=0.05, epochs=3, steps_per_epoch=1, interval="epoch", warmup=None, out=None, as_json=False)
 preview_command([{STEPLR!r}], **options)
 print([name for name in ("torchvision", "torch._dynamo", "pandas", "scipy", "matplotlib") if name in sys.modules])
 """
@@ -93,7 +93,7 @@ def test_importing_the_command_loads_no_torch():
 def test_a_wrong_schedule_is_told_with_what_is_allowed(schedule, said):
     """A word that is neither a study nor a scheduler names both lists; a wrong call names the argument."""
     with pytest.raises(InputError) as error:
-        read_plans([schedule], lr=None, epochs=None, steps_per_epoch=1, interval="epoch", warmup="off")
+        read_plans([schedule], lr=None, epochs=None, steps_per_epoch=1, interval="epoch", warmup=None)
     assert all(text in str(error.value) for text in said)
 
 
@@ -104,10 +104,10 @@ def test_all_mistakes_are_told_at_once():
         read_plans([STEPLR], lr=-0.1, epochs=0, warmup={"kind": "linear"}, **options)
     assert [problem.split()[0] for problem in error.value.problems] == ["--lr", "--epochs", "--warmup"]
     with pytest.raises(InputError) as error:
-        read_plans(["StepLR", STEPLR, "StepLR(0)", "StepLR("], lr=0.1, epochs=1, warmup="off", **options)
+        read_plans(["StepLR", STEPLR, "StepLR(0)", "StepLR("], lr=0.1, epochs=1, warmup=None, **options)
     assert len(error.value.problems) == 3
     plans, _ = read_plans(
-        ["OneCycleLR(1, total_steps=1)", STEPLR, "ConstantLR(0)"], lr=1, epochs=9, warmup="off", **options
+        ["OneCycleLR(1, total_steps=1)", STEPLR, "ConstantLR(0)"], lr=1, epochs=9, warmup=None, **options
     )
     with pytest.raises(InputError) as error:
         compute(plans)
@@ -130,7 +130,7 @@ def test_a_study_gives_its_schedulers_with_its_own_rate_and_epochs(tmp_path, cap
         },
         grid={"scheduler": schedulers, "seed": "0-1"},
     )
-    plans, notes = read_plans([str(study)], lr=None, epochs=None, steps_per_epoch=4, interval="epoch", warmup="off")
+    plans, notes = read_plans([str(study)], lr=None, epochs=None, steps_per_epoch=4, interval="epoch", warmup=None)
     exponential, step = compute(plans)
     assert [exponential.label, step.label] == ["ExponentialLR(gamma=0.5)", "StepLR(step_size=50%), per step"]
     assert exponential.lr == [pytest.approx([0.04, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2, 0.2])]
@@ -149,14 +149,14 @@ def test_where_a_study_varies_more_the_first_level_is_taken_and_said(tmp_path):
         fixed={"workload": DIGITS},
         grid={"base_lr": [0.3, 0.1], "epochs": [2, 4], "warmup": ["off", {"kind": "linear", "fraction": 0.5}]},
     )
-    plans, notes = read_plans([str(study)], lr=None, epochs=None, steps_per_epoch=2, interval="epoch", warmup="off")
+    plans, notes = read_plans([str(study)], lr=None, epochs=None, steps_per_epoch=2, interval="epoch", warmup=None)
     assert [(plan.base_lr, plan.epochs, plan.label) for plan in plans] == [
         (0.3, 2, "ConstantLR(factor=1.0), no warm-up"),
         (0.3, 2, "ConstantLR(factor=1.0), linear warm-up over 50% of all steps"),
     ]
     assert "base_lr varies in many: drawn for 0.3; --lr chooses another" in notes
     assert "epochs varies in many: drawn for 2; --epochs chooses another" in notes
-    _, notes = read_plans([str(study)], lr=1.0, epochs=1, steps_per_epoch=2, interval="epoch", warmup="off")
+    _, notes = read_plans([str(study)], lr=1.0, epochs=1, steps_per_epoch=2, interval="epoch", warmup=None)
     assert not any("varies" in note for note in notes)
 
 
@@ -164,7 +164,7 @@ def test_workloads_with_other_recipes_are_said_to_differ(tmp_path):
     """Where the recipes of varied workloads give other epochs, the first one's are drawn, and that is said."""
     study = tmp_path / "recipes.toml"
     study.write_text('question = "?"\n[grid]\nworkload = ["digits-cnn", "cifar10-resnet9"]\n')
-    plans, notes = read_plans([str(study)], lr=None, epochs=None, steps_per_epoch=2, interval="epoch", warmup="off")
+    plans, notes = read_plans([str(study)], lr=None, epochs=None, steps_per_epoch=2, interval="epoch", warmup=None)
     assert [plan.epochs for plan in plans] == [10]
     assert notes == ["the workloads of recipes differ in epochs: drawn for 10; --epochs chooses another"]
 
@@ -251,7 +251,7 @@ def test_notable_epochs_are_the_changes_or_places_on_the_way():
 )
 def test_a_log_scale_is_for_rates_that_stay_low(call, log):
     """Plateaus two decades down call for a log scale; a cosine that ends near 0, or a rate of 0, does not."""
-    plans, _ = read_plans([call], lr=0.1, epochs=100, steps_per_epoch=1, interval="epoch", warmup="off")
+    plans, _ = read_plans([call], lr=0.1, epochs=100, steps_per_epoch=1, interval="epoch", warmup=None)
     assert compute(plans)[0].on_log_scale == log
 
 

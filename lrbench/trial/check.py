@@ -3,27 +3,27 @@
 import json
 from pathlib import Path
 
-import torch
-
 from lrbench.errors import InputError
 from lrbench.factors import Trial
+from lrbench.trial.curves import planned_lr
 from lrbench.trial.data import stage
-from lrbench.trial.optim import build_optimizer, build_scheduler
+from lrbench.trial.optim import before_training, build_optimizer, build_scheduler
 from lrbench.trial.workload import resolve
 
 
 def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
     """Return every problem with the trials' workloads, data, optimizers and schedulers; an empty list is good news.
 
-    Data is staged, optimizers and schedulers are built on the model's own parameter groups, and each scheduler is asked
-    for its first rate. Models are built once each; nothing trains.
+    Data is staged, optimizers and schedulers are built on the model's own parameter groups, and each scheduler walks
+    through all its steps (ReduceLROnPlateau on a metric that never improves). Nothing trains.
     """
     found: dict[str, None] = {}
     seen = set()
     groups: dict[str, list | None] = {}
     for trial in trials:
         key = json.dumps(
-            [trial.workload, trial.scheduler, trial.optimizer, trial.batch_size, trial.epochs], sort_keys=True
+            [trial.workload, trial.scheduler, trial.optimizer, trial.base_lr, trial.batch_size, trial.epochs],
+            sort_keys=True,
         )
         if key in seen:
             continue
@@ -46,16 +46,9 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
         if steps == 0:
             found[f"batch_size: {trial.batch_size} is more than the {len(staged.train_images)} training images"] = None
             continue
-        interval = trial.scheduler["interval"]
-        for what in ("optimizer", "scheduler"):
+        for what, check in (("optimizer", _check_optimizer), ("scheduler", _check_scheduler)):
             try:
-                optimizer = build_optimizer(trial.optimizer, _fresh(groups[name]), trial.base_lr)
-                if what == "scheduler":
-                    budget = trial.epochs * (steps if interval == "step" else 1)
-                    scheduler = build_scheduler(trial.scheduler, optimizer, budget)
-                    rates = scheduler.get_last_lr()
-                    if not all(torch.isfinite(torch.tensor([float(rate) for rate in rates]))) or min(rates) < 0:
-                        raise InputError(f"its first rate is {rates}; a rate is a finite number from 0 on")
+                check(trial, groups[name], steps)
             except InputError as error:
                 found.update(dict.fromkeys(f"{what}: {trial.labels()[what]}: {p}" for p in error.problems))
                 break
@@ -63,6 +56,29 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
                 found[f"{what}: {trial.labels()[what]}: {type(error).__name__}: {error}"] = None
                 break
     return list(found)
+
+
+def _check_optimizer(trial: Trial, groups: list, steps_per_epoch: int) -> None:
+    build_optimizer(trial.optimizer, _fresh(groups), trial.base_lr)
+
+
+def _check_scheduler(trial: Trial, groups: list, steps_per_epoch: int) -> None:
+    """Build it on the model's own groups, then walk its whole course: some go wrong at the end only."""
+    per_step = trial.scheduler["interval"] == "step"
+    optimizer = build_optimizer(trial.optimizer, _fresh(groups), trial.base_lr)
+    with before_training():
+        build_scheduler(trial.scheduler, optimizer, trial.epochs * (steps_per_epoch if per_step else 1))
+    course = planned_lr(
+        scheduler=trial.scheduler,
+        optimizer=trial.optimizer,
+        base_lr=trial.base_lr,
+        epochs=trial.epochs,
+        steps_per_epoch=steps_per_epoch if per_step else 1,
+        warmup="off",
+    )
+    lowest = min(min(rates) for rates in course)
+    if lowest < 0:
+        raise InputError(f"its rate falls to {lowest:g}; a rate is a number from 0 on")
 
 
 def _fresh(groups: list) -> list:
