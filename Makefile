@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 OUT ?= results/quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test bench lock clean
+.PHONY: help setup run check test bench nightly nightly-verdict lock clean
 
 help:           ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed  ## a virtual environment with everything in requirements.lock; done once
 
@@ -44,6 +44,12 @@ test: check     ## every check and test, the fast ones first
 
 bench: setup    ## the benchmarks: trials, scheduler steps, digests, commits, the runner against its peers
 	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+nightly: setup  ## the nightly study, the benchmarks, a report, a summary and a verdict in results/nightly
+	$(BIN)/python -m benchmarks.nightly run $(NIGHTLY)
+
+nightly-verdict: setup  ## print the last night's verdict, and fail if the night did
+	$(BIN)/python -m benchmarks.nightly verdict
 
 lock:           ## resolve requirements.lock anew from pyproject.toml (hashes, no registry host)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }

@@ -77,7 +77,7 @@ def show_answer(page: Page, name: str) -> None:
     """Show one answer: its sentences, its figure, its table, its notes."""
     answer = page.answers[name]
     _show_list(answer.sentences, "findings")
-    show_figure(page, name, answer.figure(), answer.title)
+    show_figure(page, name, answer.figure())
     show_table(answer.table)
     for note in answer.notes:
         text = _marked(note, _MARKDOWN)
@@ -86,7 +86,7 @@ def show_answer(page: Page, name: str) -> None:
 
 def show_learning_curves(page: Page) -> None:
     """Show the validation error after each epoch for every scheduler."""
-    show_figure(page, "learning_curves", learning_curves.draw(page.rows), "Validation error after each epoch")
+    show_figure(page, "learning_curves", learning_curves.draw(page.rows))
 
 
 def show_failures(page: Page) -> None:
@@ -110,8 +110,9 @@ def show_table(table: pd.DataFrame) -> None:
     _show(markdown="\n".join(lines), page=page, text=shown.to_string(index=False))
 
 
-def show_figure(page: Page, name: str, figure, alt: str) -> None:
-    """Write a figure to OUT/figures and show it."""
+def show_figure(page: Page, name: str, figure) -> None:
+    """Write a figure to OUT/figures and show it; its title, the finding, is its text for who cannot see it."""
+    alt = " ".join(figure.get_suptitle().split()) or name
     svg, png = figures.save(figure, page.out / "figures", name)
     _display(
         {
@@ -136,7 +137,12 @@ def _show_list(sentences, kind: str) -> None:
 
 
 def _cells(row: list[str], classes: list[str]) -> str:
-    return "".join(f"<td{c}>{html.escape(value)}</td>" for c, value in zip(classes, row, strict=True))
+    return "".join(f"<td{c}>{_breakable(value)}</td>" for c, value in zip(classes, row, strict=True))
+
+
+def _breakable(text: str) -> str:
+    """A long call or name may break where a reader would break it, and nowhere else."""
+    return re.sub(r"(?<=\w)([(=:/.]+)(?=[A-Za-z\[])", r"\1<wbr>", html.escape(text))
 
 
 def _line(values) -> str:

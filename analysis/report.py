@@ -52,7 +52,7 @@ def write_report(
         (out / "figures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}. Name another folder: --out DIR") from None
-    with tempfile.TemporaryDirectory(prefix="lrbench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="lrbench-", dir=_temporary_folder()) as scratch:
         say("starting the notebook")
         notebook = _execute(folder, out, Path(scratch), say)
     say("writing the page")
@@ -101,6 +101,12 @@ def _execute(folder: Path, out: Path, scratch: Path, say: Callable[[str], None])
     return _without_traces(notebook)
 
 
+def _temporary_folder() -> str:
+    """Where the kernel's sockets go: a socket's path may have 107 bytes, which a long TMPDIR would overrun."""
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) <= 80 else "/tmp"
+
+
 def _own_kernel(scratch: Path):
     """Return a kernel manager class for the running interpreter, talking over sockets in `scratch`, not the network."""
     from jupyter_client import AsyncKernelManager
@@ -108,6 +114,7 @@ def _own_kernel(scratch: Path):
 
     home = {name: str(scratch) for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "MPLCONFIGDIR")}
     command = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    command += ["--log-level=CRITICAL"]  # a kernel that is shut down while idle reports its own interrupt as an error
 
     class OnlyThis(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
@@ -125,9 +132,10 @@ def _own_kernel(scratch: Path):
 
 
 def _without_traces(notebook):
-    """Drop what differs from run to run and says nothing: times and paths of the execution."""
+    """Drop what differs from run to run and says nothing: times, paths and random names of the execution."""
     notebook.metadata.pop("papermill", None)
-    for cell in notebook.cells:
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index}"
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
     return notebook

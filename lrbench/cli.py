@@ -116,9 +116,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where to write [default: DIR/report].", show_default=False)] = None,
 ) -> None:
     """Write the report of a study: HTML, Markdown, an executed notebook and the figures."""
-    from lrbench.store import require_study
+    from lrbench.store import read_study_record
 
-    require_study(folder)
+    read_study_record(folder)  # a folder that holds no study is told before the slow imports
     from analysis.report import write_report
 
     paths = write_report(folder, out, progress=lambda text: typer.echo(text, err=True))
@@ -252,7 +252,7 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     try:
-        app()
+        app(prog_name="lrbench")
     except SystemExit as done:  # typer turns Ctrl-C into exit code 1
         sys.exit(130 if interrupts else done.code)
     except InputError as error:

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from analysis.conditions import CUDNN_FLAGS
+from lrbench import store
 from lrbench.record import CATEGORICAL, arrow_schema, check_row, trial_columns
 from lrbench.study import blocks, parse_study
 
@@ -56,6 +58,24 @@ def study_of(**document):
 
 def simulate(study, truth: Truth = Truth(), seed: int = 0) -> pd.DataFrame:
     """Return rows as `lrbench.store.load` gives them, nested columns included, drawn with this seed."""
+    return frame(simulated_rows(study, truth, seed))
+
+
+def write_study(folder: Path, study, truth: Truth = Truth(), num_planned: int = 0) -> Path:
+    """Write a study's folder through the real store, and return it. `num_planned` 0: as many as there are rows."""
+    rows = simulated_rows(study, truth)
+    with store.locked(folder):
+        writer = store.Writer(folder)
+        for row in rows:
+            writer.commit(row)
+        writer.close()
+    record = {"study": study.model_dump(mode="json"), "places": [], "num_trials": num_planned or len(rows)}
+    store.write_study_record(folder, {**record, "schema_version": 1})
+    return folder
+
+
+def simulated_rows(study, truth: Truth = Truth(), seed: int = 0) -> list[dict]:
+    """Return the rows as the runner hands them to the store, in the planned order."""
     rng = np.random.default_rng(seed)
     device = "cpu" if truth.inert else "cuda"
     seed_effects: dict = {}
@@ -66,7 +86,7 @@ def simulate(study, truth: Truth = Truth(), seed: int = 0) -> pd.DataFrame:
             row = _asked(trial, block, position) | _place(truth, started + timedelta(seconds=2 * position))
             rows.append(check_row(row | _outcome(trial, truth, rng, seed_effects, position)))
             position += 1
-    return frame(rows)
+    return rows
 
 
 def frame(rows: list[dict]) -> pd.DataFrame:

@@ -159,7 +159,7 @@ for module in pkgutil.iter_modules(analysis.__path__):
     [
         ("import lrbench", {"torch", "pandas", "scipy", "pydantic", "pyarrow", "numpy", "matplotlib"}),
         ("import lrbench.cli", {"torch", "pandas", "scipy", "pydantic", "pyarrow", "numpy", "matplotlib"}),
-        (HELP, {"torch", "pandas", "scipy", "pydantic", "pyarrow", "numpy", "matplotlib"}),
+        (HELP, {"torch", "pandas", "scipy", "pyarrow", "numpy", "matplotlib"}),
         (
             "import lrbench.runner, lrbench.store, lrbench.study, lrbench.executors.process",
             {"torch", "pandas", "scipy"},

@@ -1,0 +1,160 @@
+"""The report: written by a process with a home of its own, so that what it leaves behind can be seen."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from analysis.report import ReportPaths, templates_folder, write_report
+from analysis.tests.simulate import Truth, study_of, write_study
+from lrbench.errors import InputError
+
+SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "MultiStepLR", "milestones": ["50%", "75%"]}]
+GRID = {"seed": "0-2", "cudnn_benchmark": [False, True], "scheduler": SCHEDULERS}
+QUESTION = "Does <b>cudnn_benchmark</b> pay & is it `safe`?"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> tuple[Path, ReportPaths, subprocess.CompletedProcess, Path]:
+    """A report of a study with a failed trial, in a folder whose name has spaces, written from another folder."""
+    base = tmp_path_factory.mktemp("reports")
+    study = study_of(grid=GRID, question=QUESTION)
+    folder = write_study(base / "a study, with spaces", study, Truth(failures={3: "diverged"}), num_planned=25)
+    home, elsewhere = base / "home", base / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    code = "import sys; from analysis.report import write_report; write_report(sys.argv[1], progress=print)"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON", "XDG", "MPL"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, "../a study, with spaces"],
+        env={**environment, "HOME": str(home)},
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    out = folder / "report"
+    paths = ReportPaths(
+        html=out / "report.html", notebook=out / "report.ipynb", markdown=out / "report.md", figures=out / "figures"
+    )
+    return folder, paths, done, home
+
+
+def test_it_says_what_it_does_and_nothing_else(written):
+    """Progress lines come one by one; nothing, no warning either, is written to standard error."""
+    _, _, done, _ = written
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "starting the notebook"
+    assert done.stdout.splitlines()[-1] == "writing the page"
+    assert "what the flags cost" in done.stdout
+
+
+def test_it_leaves_nothing_at_home(written):
+    """No kernel specification, history, font cache or setting appears in the user's home, nor where it was started."""
+    _, _, _, home = written
+    assert list(home.rglob("*")) == []
+    assert list((home.parent / "elsewhere").rglob("*")) == []
+
+
+class Fetched(HTMLParser):
+    """Collects what a browser would fetch by itself: every src and every href that is not a link in the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in ("src", "srcset", "poster", "data", "action") or (name == "href" and tag != "a"):
+                self.found.append((tag, value))
+
+
+def test_the_page_asks_nothing_of_the_network(written):
+    """Every picture is inside the page; there is no script, no style sheet, no font and no import to fetch."""
+    _, paths, _, _ = written
+    text = paths.html.read_text(encoding="utf-8")
+    page = Fetched()
+    page.feed(text)
+    assert len([1 for tag, _ in page.found if tag == "img"]) == 6
+    assert all(value.startswith("data:image/svg+xml;base64,") for _, value in page.found)
+    assert not page.tags & {"script", "link", "iframe", "object", "embed"}
+    assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", text)
+
+
+def test_the_page_is_text_and_not_markup_of_the_study(written):
+    """A question with angle brackets and ampersands stands in the page as it was typed."""
+    _, paths, _, _ = written
+    text = paths.html.read_text(encoding="utf-8")
+    assert "Does &lt;b&gt;<code>cudnn_benchmark</code>&lt;/b&gt; pay &amp; is it" in text
+    assert "<b>cudnn" not in text
+
+
+def test_the_first_lines_are_the_headline(written):
+    """What is missing and what failed lead, then that the flags are inert."""
+    _, paths, _, _ = written
+    lines = [line for line in paths.markdown.read_text(encoding="utf-8").splitlines() if line.startswith("- ")]
+    assert lines[0] == "- The study is not finished: 1 trial of 25 still to run."
+    assert lines[1] == "- 23 of 24 trials completed; 1 diverged: these are in no comparison."
+    assert "cuDNN flags are inert" in lines[2]
+
+
+def test_markdown_links_its_figures(written):
+    """Every figure that report.md shows lies beside it, as SVG and as PNG."""
+    _, paths, _, _ = written
+    links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", paths.markdown.read_text(encoding="utf-8"))
+    assert len(links) == 6
+    for link in links:
+        assert (paths.markdown.parent / link).read_text(encoding="utf-8").lstrip().startswith("<?xml")
+        assert (paths.markdown.parent / link).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_path_of_this_machine_is_in_a_report(written):
+    """A report can be moved and shared: paths in it are relative, and it does not tell where it was written."""
+    folder, paths, _, _ = written
+    for path in (paths.html, paths.markdown, paths.notebook):
+        assert str(folder.parent) not in path.read_text(encoding="utf-8")
+
+
+def test_the_notebook_ran_to_its_end(written):
+    """Every code cell was executed and none failed; the injected parameters are relative."""
+    _, paths, _, _ = written
+    cells = json.loads(paths.notebook.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in code)
+    assert not any(output["output_type"] == "error" for cell in code for output in cell["outputs"])
+    assert any('folder = ".."' in "".join(cell["source"]) for cell in code)
+
+
+def test_the_template_defines_nothing():
+    """The template is prose and calls: no function, class or lambda, and each cell of code is a few lines."""
+    cells = json.loads((templates_folder() / "report.ipynb").read_text(encoding="utf-8"))["cells"]
+    for cell in cells:
+        assert cell.get("outputs", []) == []
+        if cell["cell_type"] == "code":
+            tree = ast.parse("".join(cell["source"]))
+            kinds = {type(node) for node in ast.walk(tree)}
+            assert not kinds & {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda}
+            assert len(tree.body) <= 3
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path):
+    """A folder that holds no study is an InputError that says what to type."""
+    with pytest.raises(InputError, match="lrbench run quickstart"):
+        write_report(tmp_path)
+
+
+def test_a_report_that_cannot_be_written_is_refused(tmp_path):
+    """An --out that is a file is an InputError that names it."""
+    folder = write_study(tmp_path / "study", study_of(grid={"seed": [0]}))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/report cannot be written.*--out"):
+        write_report(folder, tmp_path / "file" / "report")
