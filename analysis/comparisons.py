@@ -40,6 +40,10 @@ class Comparison:
         return t_interval(self.differences)
 
     @property
+    def turned(self) -> "Comparison":
+        return Comparison(a=self.b, b=self.a, differences=-self.differences, corrected_p=self.corrected_p)
+
+    @property
     def told_apart(self) -> bool:
         return self.corrected_p < SIGNIFICANT
 
@@ -49,8 +53,9 @@ class Setting:
     """The schedulers at one setting of every other factor that changes training.
 
     `scores` (seeds × arms) holds accuracy averaged over replicates and machine factors, nan where a seed has none;
-    arms stand in the order of their mean, best first. `against` holds each arm's comparison with the baseline (Holm
-    over these), `pairs` that of every two arms (Holm over all).
+    arms stand in the order of their mean, best first. `against` holds each arm's comparison with the baseline,
+    `pairs` that of every two arms. There are two families for Holm, those with the baseline and those without it, so
+    that a comparison has one p wherever it stands.
     """
 
     factors: dict
@@ -106,7 +111,9 @@ def _setting(factors: dict, rows: pd.DataFrame, usable: pd.DataFrame) -> Setting
         return (wide[a] - wide[b]).dropna().groupby(seed_of_cell).mean().to_numpy()
 
     baseline = next((arm for arm in scores if is_baseline(arm)), "")
-    others = [arm for arm in scores if baseline and arm != baseline]
+    others = [arm for arm in scores if arm != baseline]
+    against = _corrected([(arm, baseline, compare(arm, baseline)) for arm in others if baseline])
+    among = _corrected([(a, b, compare(a, b)) for a, b in combinations(others, 2)])
     return Setting(
         factors=factors,
         scores=scores,
@@ -114,9 +121,15 @@ def _setting(factors: dict, rows: pd.DataFrame, usable: pd.DataFrame) -> Setting
         num_trials=usable["arm"].value_counts(),
         num_lost=rows[rows["status"] != "completed"]["arm"].value_counts(),
         baseline=baseline,
-        against={c.a: c for c in _corrected([(arm, baseline, compare(arm, baseline)) for arm in others])},
-        pairs={(c.a, c.b): c for c in _corrected([(a, b, compare(a, b)) for a, b in combinations(scores, 2)])},
+        against={c.a: c for c in against},
+        pairs=_best_first(list(scores), [*against, *among]),
     )
+
+
+def _best_first(arms: list[str], found: list[Comparison]) -> dict[tuple[str, str], Comparison]:
+    """Key comparisons by (better arm, worse arm), each turned round where it stands the other way."""
+    turned = [c if arms.index(c.a) < arms.index(c.b) else c.turned for c in found]
+    return {(c.a, c.b): c for c in turned}
 
 
 def _corrected(family: list[tuple[str, str, np.ndarray]]) -> list[Comparison]:

@@ -88,16 +88,18 @@ def levels(rows: pd.DataFrame, name: str) -> list:
     return sorted(found, key=place)
 
 
-def paired(rows: pd.DataFrame, factor: str, here, there, block=(*SEEDS, "replicate")) -> pd.DataFrame:
+def paired(
+    rows: pd.DataFrame, factor: str, here, there, columns: list[str], block=(*SEEDS, "replicate")
+) -> pd.DataFrame:
     """Pair the rows at two levels of a factor that agree in every other factor, the seeds and the replicate.
 
-    Columns of the second level end in `_reference`; `block` numbers the blocks that the pairs lie in. Pass
-    factor="replicate" to pair replicates of one trial (then give `block=SEEDS`).
+    The named columns of the row at the second level are added as `…_reference`; `block` numbers the blocks that the
+    pairs lie in. Pass factor="replicate" to pair replicates of one trial (then give `block=SEEDS`).
     """
     agree = [name for name in (*FACTORS, *SEEDS, "replicate") if name != factor]
     keyed = rows.assign(pair=group_ids(rows, agree), block=group_ids(rows, block))
     first, second = (keyed[keyed[factor] == value].drop_duplicates("pair") for value in (here, there))
-    return first.merge(second, on="pair", suffixes=("", "_reference"))
+    return first.merge(second[["pair", *columns]], on="pair", suffixes=("", "_reference"))
 
 
 def is_baseline(scheduler: str) -> bool:

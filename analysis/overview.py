@@ -26,7 +26,7 @@ def headline(rows: pd.DataFrame, answers: dict[str, Answer] | None = None, num_p
     sentences = [*flag_violations(rows), *_unfinished(rows, num_planned), statuses(rows)]
     if completed(rows).empty:
         return tuple(sentences)
-    if _all_inert(rows):
+    if all_inert(rows):
         sentences.append(INERT)
     for name in ("throughput", "reproducibility", "schedulers"):
         sentences += answers[name].sentences[: answers[name].num_leading]
@@ -41,7 +41,7 @@ def _unfinished(rows: pd.DataFrame, num_planned: int) -> list[str]:
     return [f"The study is not finished: {count(missing, 'trial')} of {num_planned:,} still to run."]
 
 
-def _all_inert(rows: pd.DataFrame) -> bool:
+def all_inert(rows: pd.DataFrame) -> bool:
     known = rows["cudnn_flags_inert"].dropna()
     return len(known) > 0 and bool(known.astype(bool).all())
 

@@ -43,9 +43,10 @@ def write_report(
     `progress` is called with a line of text for each part as it begins. Raises InputError where DIR holds no study,
     and StoreError where the report cannot be written.
     """
-    from lrbench.store import require_study
+    from lrbench.store import read_study_record, require_study
 
     folder = require_study(folder).resolve()
+    read_study_record(folder)
     out = Path(folder / "report" if out is None else out).resolve()
     say = progress or (lambda line: None)
     try:
@@ -86,17 +87,24 @@ def _execute(folder: Path, out: Path, scratch: Path, say: Callable[[str], None])
 
     source = templates_folder() / "report.ipynb"
     target = scratch / "report.ipynb"
-    papermill.execute_notebook(
-        str(source),
-        str(target),
-        parameters={"folder": os.path.relpath(folder, out), "out": "."},
-        kernel_name="python3",
-        progress_bar=False,
-        request_save_on_cell_execute=False,
-        cwd=str(out),
-        kernel_manager_class=_own_kernel(scratch),
-        on_cell_start=about,
-    )
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(target),
+            parameters={"folder": os.path.relpath(folder, out), "out": "."},
+            kernel_name="python3",
+            progress_bar=False,
+            request_save_on_cell_execute=False,
+            cwd=str(out),
+            kernel_manager_class=_own_kernel(scratch),
+            on_cell_start=about,
+        )
+    except papermill.PapermillExecutionError as error:
+        # what the user can mend comes as what it is, and not as the traceback of a notebook
+        known = {"InputError": InputError, "StoreError": StoreError, "OSError": StoreError}
+        if error.ename in known:
+            raise known[error.ename](f"{folder}: {error.evalue}") from None
+        raise
     notebook = nbformat.read(target, as_version=4)
     return _without_traces(notebook)
 

@@ -180,7 +180,7 @@ def _flag_changes(rows: pd.DataFrame, found: list[Cell]) -> list[str]:
     inert = bool(len(rows)) and bool((rows["cudnn_flags_inert"] == True).all())  # noqa: E712 (null is not True)
     sentences = []
     for flag in varied(rows, CUDNN_FLAGS):
-        pairs = conditions.paired(rows, flag, True, False)
+        pairs = conditions.paired(rows, flag, True, False, ["weights_sha256"])
         if pairs.empty:
             continue
         changed = int((pairs["weights_sha256"] != pairs["weights_sha256_reference"]).sum())

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from analysis.overview import main_table
+from analysis.overview import all_inert, main_table
 from analysis.wording import displayed
 from lrbench.record import BY_NAME
 
@@ -27,7 +27,7 @@ def print_study(rows: pd.DataFrame, record: dict, folder: Path, console: Console
     if rows.empty:
         console.print("The command of the study runs them: lrbench run …", highlight=False)
         return
-    if rows["cudnn_flags_inert"].dropna().astype(bool).all():
+    if all_inert(rows):
         console.print(
             "On this CPU the cuDNN flags are inert: any difference between their levels is noise.", style="yellow"
         )

@@ -33,6 +33,7 @@ HOW = (
     "over a block counts once, and the interval is Student's over blocks (95%)."
 )
 INERT = "All of it ran on a CPU, where the cuDNN flags are inert: any difference between their levels is noise."
+MEASURED = ["samples_per_second", "first_step_seconds", "step_seconds_median"]
 FLOOR = "A/A: replicate against replicate"
 
 
@@ -107,7 +108,7 @@ def noise_floor(rows: pd.DataFrame) -> Contrast:
 
 
 def _compared(rows: pd.DataFrame, factor: str, here, there, *block) -> pd.DataFrame:
-    pairs = conditions.paired(rows, factor, here, there, *block)
+    pairs = conditions.paired(rows, factor, here, there, MEASURED, *block)
     return pairs.assign(
         log_ratio=np.log(pairs["samples_per_second"] / pairs["samples_per_second_reference"]),
         extra=pairs["first_step_seconds"] - pairs["first_step_seconds_reference"],
@@ -129,7 +130,7 @@ def _one_place(rows: pd.DataFrame) -> Answer:
     about = [INERT] if num_live < len(overall) else []
     sentences = [*about, *(_sentence(c, inert) for c in overall)]
     if not overall:
-        sentences.append(_nothing_varied(rows, usable))
+        sentences += _nothing_varied(rows, usable, inert)
     sentences += [*_floor_sentences(floor, usable), *_search_sentences(overall, usable, inert)]
     notes = [HOW]
     if left_out:
@@ -177,16 +178,17 @@ def _sentence(c: Contrast, inert: bool) -> str:
     return f"{subject}: no difference found {size}; one of more than {percent(most)} is ruled out."
 
 
-def _nothing_varied(rows: pd.DataFrame, usable: pd.DataFrame) -> str:
+def _nothing_varied(rows: pd.DataFrame, usable: pd.DataFrame, inert: bool) -> list[str]:
     if rows.empty:
-        return "There are no trials yet, so nothing can be said about speed."
+        return ["There are no trials yet, so nothing can be said about speed."]
     if usable.empty:
-        return "No trial completed alone on its device, so nothing can be said about speed."
-    return (
-        f"The median speed is {number(usable['samples_per_second'].median())} images/s over "
-        f"{count(len(usable), 'trial')}; no machine factor varies, so what the flags cost cannot be told. To ask, add "
-        "cudnn_benchmark = [false, true] and cudnn_deterministic = [false, true] under [grid]."
-    )
+        return ["No trial completed alone on its device, so nothing can be said about speed."]
+    speed = f"The median speed is {number(usable['samples_per_second'].median())} images/s over"
+    said = [f"{speed} {count(len(usable), 'trial')}; no machine factor varies, so its cost cannot be told."]
+    if inert:
+        return said
+    flags = "cudnn_benchmark = [false, true] and cudnn_deterministic = [false, true]"
+    return [*said, f"To ask what the flags cost, add {flags} under [grid]."]
 
 
 def _floor_sentences(floor: Contrast, rows: pd.DataFrame) -> list[str]:

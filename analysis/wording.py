@@ -184,7 +184,7 @@ HEADERS = {
     "to_baseline_points": "to baseline (points)",
     "to_baseline_p": "Holm p",
     "to_best_points": "to best (points)",
-    "to_best_p": "Holm p (all pairs)",
+    "to_best_p": "Holm p (to best)",
     "better_share": "P(better)",
     "first_share": "P(first)",
     "speed_ratio": "speed ratio",

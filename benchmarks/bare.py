@@ -105,7 +105,10 @@ def against(trial: Trial, num_pairs: int) -> list[tuple[float, float]]:
         return train(trial, workload, staged).train_seconds
 
     def measured() -> float:
-        return run_here(trial, device="cpu", data_root=None, where={})["train_seconds"]
+        row = run_here(trial, device="cpu", data_root=None, where={})
+        if row["status"] != "completed":
+            raise RuntimeError(row["error"])
+        return row["train_seconds"]
 
     pairs = []
     for number in range(num_pairs + 1):

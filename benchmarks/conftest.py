@@ -22,13 +22,16 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_trial.py")
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session):
-    config = session.config
-    ran = [benchmark for benchmark in config._benchmarksession.benchmarks if benchmark]
-    if config.option.benchmark_only and not config.option.collectonly and not ran and session.exitstatus == 0:
-        config.get_terminal_writer().line("\nno benchmark ran: nothing was measured", red=True)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    """Fail where no benchmark ran, before pytest-benchmark is asked to save nothing: that is a warning, an error here."""
+    options, benchmarks = session.config.option, session.config._benchmarksession
+    if options.benchmark_only and not options.collectonly and not any(benchmarks.benchmarks):
+        benchmarks.json = benchmarks.save = benchmarks.autosave = None
+        session.config.get_terminal_writer().line("\nno benchmark ran: nothing was measured", red=True)
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return (yield)
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):

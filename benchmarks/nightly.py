@@ -118,9 +118,15 @@ def step(command: list[str], log: Path) -> int:
     """Run one command to its end, its output on ours and in the log; return its exit code."""
     print("$", *command, flush=True)
     with (
-        open(log, "w", encoding="utf-8") as file,
+        open(log, "w", encoding="utf-8", buffering=1) as file,
         subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on, once
         ) as process,
     ):
         try:
@@ -128,7 +134,7 @@ def step(command: list[str], log: Path) -> int:
                 file.write(line)
                 print(line, end="", flush=True)
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)  # Ctrl-C has told it already; a signal to this process alone has not
+            process.send_signal(signal.SIGINT)
             process.wait()
             raise
     return process.returncode
@@ -226,8 +232,8 @@ def summary_text(out: Path, found: dict) -> str:
         f"# Nightly: {'passed' if found['passed'] else 'not passed'}",
         "",
         *(f"- {problem}" for problem in found["problems"]),
-        f"- {study['num_completed']} of {study['num_trials']} trials completed, {study['num_flags_held']} of these with "
-        "every flag in force",
+        f"- {study['num_completed']} of {study['num_trials']} trials completed",
+        f"- every flag asked for was in force in {study['num_flags_held']} of these",
         f"- {found['benchmarks']['num_run']} benchmarks ran",
         f"- {here['hostname']}: {gpus}, {here['cpu_model']}, torch {here['torch_version']}, {found['seconds']:,.0f} s",
         "- against earlier nights: not compared yet",

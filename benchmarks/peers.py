@@ -34,7 +34,6 @@ from lrbench.study import Study, parse_study, trials
 
 NUM_WORKERS = 2
 REPOSITORY = Path(__file__).resolve().parent.parent
-_THREADS = {"OMP_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +112,7 @@ def with_subprocesses(study: Study) -> Run:
     def one(trial: Trial) -> tuple[int, float]:
         core = free.get()
         try:
-            done = subprocess.run(_bare("once", core, trial), check=True, **_PIPES)
+            done = subprocess.run(_bare("once", core, trial), check=True, **_answering())
         finally:
             free.put(core)
         return trial.seed, float(done.stdout)
@@ -128,8 +127,7 @@ def warm_workers() -> Iterator["Floor"]:
     """Two processes with torch and the data loaded and one trial behind them, for as long as the block lasts."""
     (warm_up,) = trials(peer_study(1))
     processes = [
-        subprocess.Popen(_bare("serve", core, warm_up), stdin=subprocess.PIPE, stdout=subprocess.PIPE, **_COMMON)
-        for core in cores()
+        subprocess.Popen(_bare("serve", core, warm_up), stdin=subprocess.PIPE, **_answering()) for core in cores()
     ]
     try:
         for process in processes:
@@ -170,12 +168,14 @@ def loop_ratios(num_pairs: int) -> list[float]:
     """Return train_seconds of lrbench's loop over that of the bare loop, for each pair of short trials in turn."""
     (trial,) = trials(peer_study(1, epochs=2))
     command = [sys.executable, "-m", "benchmarks.bare", "against", str(num_pairs), str(cores()[-1])]
-    done = subprocess.run([*command, json.dumps(trial.content)], check=True, **_PIPES)
+    done = subprocess.run([*command, json.dumps(trial.content)], check=True, **_answering())
     return [measured / bare for bare, measured in json.loads(done.stdout)]
 
 
-_COMMON = {"text": True, "cwd": REPOSITORY, "env": {**os.environ, **_THREADS}}
-_PIPES = {"stdout": subprocess.PIPE, **_COMMON}
+def _answering() -> dict:
+    """Return how a process of bare training is started: one thread, text on its standard output for us to read."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return {"stdout": subprocess.PIPE, "text": True, "cwd": REPOSITORY, "env": env}
 
 
 def _bare(mode: str, core: int, trial: Trial) -> list[str]:
@@ -206,22 +206,23 @@ def require_same(*runs: Run) -> None:
 
 
 def compare(num_trials: int, num_long: int, num_pairs: int, repeats: int, folder: Path, say=print) -> dict:
-    """Measure every arm `repeats` times, the arms in turn, and return the figures of `table` and what they come from."""
+    """Measure every arm `repeats` times, the arms in turn, and return what `table` shows and what it comes from."""
     short, long = peer_study(num_trials), peer_study(num_long)
     runner, shell, runner_long, floor = [], [], [], []
+
+    def keep(arm: str, runs: list[Run], run: Run) -> None:
+        runs.append(run)
+        start = f", {run.start_up_seconds:.2f} s of it to start" if run.start_up_seconds else ""
+        say(f"{arm:10} {len(run.accuracies):4} trials {run.seconds:7.2f} s{start}")
+
     for repeat in range(repeats):
-        runner.append(with_runner(short, folder / f"short-{repeat}"))
-        say(f"runner      {num_trials:4} trials {runner[-1].seconds:7.2f} s, {runner[-1].start_up_seconds:.2f} s to start")
-        shell.append(with_subprocesses(short))
-        say(f"subprocess  {num_trials:4} trials {shell[-1].seconds:7.2f} s")
+        keep("runner", runner, with_runner(short, folder / f"short-{repeat}"))
+        keep("subprocess", shell, with_subprocesses(short))
         require_same(runner[-1], shell[-1])
     with warm_workers() as workers:
         for repeat in range(repeats):
-            floor.append(workers.run(long))
-            say(f"floor       {num_long:4} trials {floor[-1].seconds:7.2f} s")
-            runner_long.append(with_runner(long, folder / f"long-{repeat}"))
-            last = runner_long[-1]
-            say(f"runner      {num_long:4} trials {last.seconds:7.2f} s, {last.start_up_seconds:.2f} s to start")
+            keep("floor", floor, workers.run(long))
+            keep("runner", runner_long, with_runner(long, folder / f"long-{repeat}"))
             require_same(floor[-1], runner_long[-1])
     ratios = loop_ratios(num_pairs)
     return {

@@ -1,6 +1,6 @@
 """The command line. `--help` answers before torch, pandas or scipy are loaded: every command imports what it needs.
 
-Exit codes: 0 all is well, 1 some trials failed or the folder could not be written, 2 bad input, 130 interrupted.
+Exit codes: 0 all is well, 1 some trials failed or the run could not go on, 2 bad input, 130 interrupted.
 """
 
 import signal
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lrbench.errors import InputError, StoreError
+from lrbench.errors import InputError, RunError, StoreError
 
 app = typer.Typer(
     name="lrbench",
@@ -259,7 +259,7 @@ def main() -> None:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         sys.exit(2)
-    except StoreError as error:
+    except (RunError, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -11,6 +11,10 @@ class InputError(Exception):
         super().__init__("\n".join(problems))
 
 
+class RunError(Exception):
+    """The run could not go on, through no fault of the request. What was committed before stays readable."""
+
+
 class StoreError(Exception):
     """The results folder cannot be written (a full disk, say). What was committed before stays readable."""
 

@@ -37,7 +37,7 @@ def test_failed_trials_are_listed_with_the_line_that_says_why():
     [
         ("gpu_throttle_reasons", "sw_power_cap", "clocks were held back in 1 trial (sw_power_cap)"),
         ("gpu_other_processes", 1, "Other processes were on the GPU in 1 trial"),
-        ("load_average", 9.0, "1 trial began while the machine had more running processes than cores"),
+        ("load_average", 9.0, "1 trial began with more than 1.5 running processes on each core"),
         ("data_sha256", "e" * 64, "The data of digits-cnn were not the same in all trials"),
         ("environment", '{"OMP_NUM_THREADS": "1"}', "Environment variables that change speed or bits differ"),
         ("attempt", 1, "1 trial had to be run more than once"),

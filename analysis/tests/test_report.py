@@ -158,3 +158,20 @@ def test_a_report_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/report cannot be written.*--out"):
         write_report(folder, tmp_path / "file" / "report")
+
+
+def test_a_damaged_folder_is_refused_in_words(tmp_path):
+    """A part that was damaged after it was written is an InputError that names it, not a notebook's traceback."""
+    folder = write_study(tmp_path / "study", study_of(grid={"seed": [0]}))
+    (part,) = (folder / "trials").glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:-100])
+    with pytest.raises(InputError, match=rf"{part.name} cannot be read"):
+        write_report(folder)
+
+
+def test_a_damaged_record_is_refused_in_words(tmp_path):
+    """A study.json that is no record of a study is an InputError before any notebook starts."""
+    folder = write_study(tmp_path / "study", study_of(grid={"seed": [0]}))
+    (folder / "study.json").write_text("{")
+    with pytest.raises(InputError, match=r"study.json is damaged"):
+        write_report(folder)

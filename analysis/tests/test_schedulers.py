@@ -6,6 +6,7 @@ import pytest
 
 from analysis import schedulers
 from analysis.comparisons import settings
+from analysis.intervals import paired_p
 from analysis.schedulers import answer
 from analysis.tests.simulate import Truth, simulate, study_of
 
@@ -187,3 +188,27 @@ def test_the_figures_title_is_the_finding():
     assert sure.figure().get_suptitle().startswith("CosineAnnealingLR is highest")
     none = schedulers.answer(rows_of(UNEQUAL))
     assert none.figure().get_suptitle() == "No scheduler can be told from ConstantLR with 10 seeds"
+
+
+def test_a_comparison_has_one_p_wherever_it_stands():
+    """The best against the baseline is told or not told in the first sentence, the second and both columns alike."""
+    rows = rows_of(Truth(effects={"CosineAnnealingLR": 0.01, "StepLR": 0.009}, identical=False, run_sd=0.006))
+    (setting,) = settings(rows)
+    best, baseline = setting.arms[0], setting.baseline
+    assert best != baseline
+    assert setting.pairs[best, baseline].corrected_p == setting.against[best].corrected_p
+    table = answer(rows).table.set_index("scheduler")
+    assert table.loc[best, "to_baseline_p"] == table.loc[baseline, "to_best_p"]
+    assert table.loc[best, "to_baseline_points"] == pytest.approx(-table.loc[baseline, "to_best_points"])
+
+
+def test_holm_has_two_families():
+    """With the baseline and two others: two planned comparisons share one family, the third stands alone."""
+    rows = rows_of(UNEQUAL)
+    (setting,) = settings(rows)
+    planned = sorted(paired_p(c.differences) for c in setting.against.values())
+    assert sorted(c.corrected_p for c in setting.against.values()) == pytest.approx(
+        [min(1, 2 * planned[0]), min(1, max(2 * planned[0], planned[1]))]
+    )
+    (alone,) = [c for pair, c in setting.pairs.items() if setting.baseline not in pair]
+    assert alone.corrected_p == paired_p(alone.differences)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from lrbench.errors import InputError
+from lrbench.errors import RunError
 from lrbench.executors import Job, Running
 from lrbench.factors import Trial
 
@@ -113,8 +113,8 @@ class ProcessExecutor:
         self._control.close()
         self._socket.close()  # the zygote sees the end of its socket, ends its children and goes
         try:
-            self._zygote.wait(timeout=10)
-        except subprocess.TimeoutExpired:
+            self._zygote.wait(timeout=1)
+        except subprocess.TimeoutExpired:  # it is still loading, or stopped; its children, if any, go with it
             self._zygote.kill()
             self._zygote.wait()
         for running in self._running.values():
@@ -157,7 +157,12 @@ class ProcessExecutor:
 
     def _zygote_died(self) -> Exception:
         self._zygote.wait()
-        return InputError(f"the process that loads torch for the trials ended:\n{self._tail(self._log)}")
+        how = self._zygote.returncode
+        how = f"was ended by signal {-how}" if how < 0 else f"left with exit code {how}"
+        return RunError(
+            f"the process that loads torch and starts the trials {how}; finished trials are kept, and the same command "
+            f"goes on from here\n{self._tail(self._log)}".strip()
+        )
 
     @staticmethod
     def _tail(path: Path) -> str:

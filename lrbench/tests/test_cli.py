@@ -1,6 +1,7 @@
 """The command line's answers that need no training: help, and one clear error for every bad input."""
 
 import json
+import signal
 import sys
 
 import pytest
@@ -19,6 +20,7 @@ def command(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LRBENCH_DATA", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
+    handler = signal.getsignal(signal.SIGINT)
 
     def run(*arguments) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lrbench", *map(str, arguments)])
@@ -27,7 +29,8 @@ def command(monkeypatch, capsys, tmp_path):
         captured = capsys.readouterr()
         return done.value.code or 0, captured.out, captured.err
 
-    return run
+    yield run
+    signal.signal(signal.SIGINT, handler)
 
 
 def errors_of(answer: tuple[int, str, str]) -> list[str]:
@@ -218,7 +221,7 @@ def test_compact_of_a_study_without_rows_says_so(command, tmp_path):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_only_torch_or_the_users_code_can_tell_is_one_clear_error(command, tmp_path, fixed, said):
-    """Names of models, data and schedules, and sizes, are checked before the first trial, in the runner's process too."""
+    """Names of models, data and schedules, and sizes, are checked before the first trial, by either executor."""
     study = write_study(tmp_path / "study.toml", fixed=fixed)
     code, _, err = command("run", study, "--executor", "inline", "--device", "cpu")
     assert code == 2

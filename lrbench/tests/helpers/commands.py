@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -96,6 +97,7 @@ class Terminal:
             os.execve(sys.executable, [*LRBENCH, *map(str, arguments)], environment(**wide, **changes))
         self.pid = pid
         self.seen = ""
+        self.code: int | None = None
 
     def read(self, seconds: float = 0.05) -> bool:
         """Take in what was drawn; False once the other end is closed."""
@@ -108,11 +110,14 @@ class Terminal:
         self.seen += data.decode(errors="replace")
         return bool(data)
 
-    def read_until(self, text: str) -> None:
-        def found() -> bool:
-            return text in self.seen or (self.read() and text in self.seen)
+    def read_until(self, pattern: str) -> None:
+        """Take in what is drawn until it matches a regular expression."""
 
-        wait_until(repr(text), found)
+        def found() -> bool:
+            self.read()
+            return bool(re.search(pattern, self.seen))
+
+        wait_until(repr(pattern), found)
 
     def type(self, keys: str) -> None:
         """Type on the keyboard: "\\x03" is Ctrl-C, which the terminal turns into a signal to the foreground."""
@@ -120,10 +125,15 @@ class Terminal:
 
     def finish(self) -> int:
         """Return the exit code, negative for a signal."""
-        end = time.monotonic() + GIVE_UP_SECONDS
-        while self.read() and time.monotonic() < end:
-            pass
+        wait_until("the terminal to close", lambda: not self.read())
+        self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.code
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_) -> None:
         os.close(self._terminal)
-        if time.monotonic() > end:
+        if self.code is None:  # only after a test that failed
             os.kill(self.pid, signal.SIGKILL)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            os.waitpid(self.pid, 0)

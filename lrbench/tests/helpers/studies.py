@@ -6,7 +6,7 @@ from pathlib import Path
 USERS = "lrbench.tests.helpers.users"
 SMALL = {"data": "digits", "train_limit": 72}  # 7 images validate, 65 train: 2 steps an epoch at batch size 32
 DIGITS = {"base": "digits-cnn", "train_limit": 72}
-RECIPE = {"epochs": 1, "batch_size": 32, "base_lr": 0.1, "optimizer": "SGD"}
+RECIPE = {"epochs": 1, "batch_size": 32, "base_lr": 0.1, "optimizer": "SGD", "device": "cpu"}
 
 
 def write_study(path: Path, *, replicates: int = 1, fixed: dict | None = None, grid: dict | None = None) -> Path:
