@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.overview import all_inert, main_table
-from analysis.wording import displayed
+from analysis.wording import count, displayed
 from lrbench.record import BY_NAME
 
 MAX_FAILURES = 20
@@ -47,15 +47,19 @@ def _rich(table: pd.DataFrame) -> Table:
     """Lay the table out so that it reads at 80 columns: long calls wrap, numbers and flags do not."""
     if "num_completed" in table and (table["num_completed"] == table["num_trials"]).all():
         table = table.drop(columns="num_completed")
+    if table["num_trials"].nunique() == 1:
+        caption = f"{count(int(table['num_trials'].iloc[0]), 'trial')} in each condition"
+        table = table.drop(columns="num_trials")
+    else:
+        caption = None
     shown = displayed(table)
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, caption=caption, caption_justify="left")
     for name in shown.columns:
         longest = shown[name].astype(str).str.len().max()
         head = name.replace("_", "_\n").replace(" ", "\n") if longest < len(name) else name
         text = name in BY_NAME and BY_NAME[name].group == "asked"
-        short = longest < 20
-        width = None if short else min(longest, 13)
-        grid.add_column(head, justify="left" if text else "right", no_wrap=short, overflow="fold", min_width=width)
+        width = longest if longest < 20 else 14  # where the terminal is narrow, headings fold before values do
+        grid.add_column(head, justify="left" if text else "right", overflow="fold", min_width=width)
     for record in shown.itertuples(index=False):
         grid.add_row(*(str(value) for value in record))
     return grid
