@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session):
-    """Fail where no benchmark ran, before pytest-benchmark is asked to save nothing: that is a warning, an error here."""
+    """Fail where no benchmark ran, before pytest-benchmark warns of saving nothing: a warning is an error here."""
     options, benchmarks = session.config.option, session.config._benchmarksession
     if options.benchmark_only and not options.collectonly and not any(benchmarks.benchmarks):
         benchmarks.json = benchmarks.save = benchmarks.autosave = None

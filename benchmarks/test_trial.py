@@ -5,7 +5,6 @@ time of a round is the trial's own (`total_seconds`), replayed to pytest-benchma
 reads the rows as any other.
 """
 
-import json
 import math
 import shutil
 
@@ -77,7 +76,7 @@ def test_trial(benchmark, rows, condition):
     durations = iter(mine["total_seconds"].tolist())
     benchmark.group = f"trial of {mine['workload'].iloc[0]}"
     benchmark.extra_info |= {**asked, **{metric: median(mine[metric]) for metric in METRICS}}
-    benchmark.extra_info["weights_sha256"] = json.dumps(sorted(set(mine["weights_sha256"])))
+    benchmark.extra_info["weights_sha256"] = sorted(set(mine["weights_sha256"]))
     benchmark.pedantic(lambda: clocks.replay(next(durations)), rounds=len(mine))
 
 

@@ -16,7 +16,15 @@ FAILED = ("diverged", "out_of_memory", "timed_out", "crashed")
 
 class Reporter(Protocol):
     def planned(
-        self, *, study: Study, folder: Path, num_trials: int, done: Mapping[str, int], num_todo: int, devices
+        self,
+        *,
+        study: Study,
+        folder: Path,
+        num_trials: int,
+        done: Mapping[str, int],
+        num_todo: int,
+        num_others: int,
+        devices,
     ) -> None: ...
     def preparing(self, executor: str) -> None: ...
     def running(self) -> None: ...
@@ -69,9 +77,9 @@ class PlainReporter(SilentReporter):
     def _say(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
 
-    def planned(self, *, study, folder, num_trials, done, num_todo, devices) -> None:
+    def planned(self, *, study, folder, num_trials, done, num_todo, num_others, devices) -> None:
         self._tally = Tally(done, num_todo)
-        for line in plan_lines(study, folder, num_trials, done, num_todo, devices):
+        for line in plan_lines(study, folder, num_trials, done, num_todo, num_others, devices):
             self._say(line)
 
     def preparing(self, executor: str) -> None:
@@ -92,9 +100,12 @@ class PlainReporter(SilentReporter):
 
 
 def plan_lines(
-    study: Study, folder: Path, num_trials: int, done: Mapping[str, int], num_todo: int, devices
+    study: Study, folder: Path, num_trials: int, done: Mapping[str, int], num_todo: int, num_others: int, devices
 ) -> list[str]:
-    """Return what a user wants to know before a run: the question, how much there is to do, and where."""
+    """Return what a user wants to know before a run: the question, how much there is to do, and where.
+
+    `num_others` counts the folder's rows that belong to no trial of the study as it is now.
+    """
     levels = [(name, len(levels)) for name, levels in study.grid.items()] + [("replicate", study.replicates)]
     varied = " × ".join(f"{count} {name}" for name, count in levels)
     lines = [study.question, f"{num_trials} trials ({varied}) → {folder}"]
@@ -103,6 +114,8 @@ def plan_lines(
         failed = num_done - done.get("completed", 0)
         again = f", {failed} of them failed; --retry runs those again" if failed else ""
         lines.append(f"{num_done} have a row already{again}")
+    if num_others:
+        lines.append(f"{num_others} rows of trials that the study no longer has stay in the folder, and in its report")
     left = num_trials - num_done
     if num_todo < left:
         lines.append(f"{num_todo} to run now (--limit); {left - num_todo} stay for later")

@@ -82,7 +82,15 @@ def run_study(
         todo = _left_to_do(plan, seen, retry)[:limit]
         planned = {trial.trial_id for _, trial in plan}
         done = Counter(status for trial_id, (status, _) in seen.items() if trial_id in planned)
-        reporter.planned(study=study, folder=out, num_trials=len(plan), done=done, num_todo=len(todo), devices=devices)
+        reporter.planned(
+            study=study,
+            folder=out,
+            num_trials=len(plan),
+            done=done,
+            num_todo=len(todo),
+            num_others=len(seen) - sum(done.values()),
+            devices=devices,
+        )
         interrupted = False
         if todo:
             with _terminate_as_interrupt():
@@ -188,16 +196,17 @@ def _agree_with_folder(folder: Path, study: Study, num_trials: int, mixed: bool)
     places = [here]
     if (folder / "study.json").exists():
         record = read_study_record(folder)
-        if record["study"]["name"] != study.name:
+        name = record["study"].get("name")
+        if name != study.name:
             raise InputError(
-                f"{folder} holds the study {record['study']['name']!r}, not {study.name!r}. "
+                f"{folder} holds the study {name!r}, not {study.name!r}. "
                 f"Name another folder: --out results/{study.name}"
             )
         places = record["places"]
         if here not in places:
-            known = places[-1]
+            known = places[-1] if places else here
             differs = [f"{key} was {known.get(key)!r}, is {here[key]!r}" for key in here if here[key] != known.get(key)]
-            if not mixed:
+            if differs and not mixed:
                 raise InputError(
                     f"{folder} was begun elsewhere: {'; '.join(differs)}. Its rows would not be comparable. "
                     "Name another folder with --out, or type --mixed to put both into one"

@@ -217,6 +217,10 @@ def locked(folder: Path) -> Iterator[None]:
                 f"{folder} is being written by another runner ({file.read().strip() or 'unknown'}). "
                 "Wait for it, stop it, or name another folder: --out DIR"
             ) from None
+        except OSError as error:
+            raise InputError(
+                f"{folder} cannot be locked: {error.strerror}. Name a folder on another file system: --out DIR"
+            ) from None
         file.truncate(0)
         with suppress(OSError):  # the lock is held whether or not a full disk lets us say by whom
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")

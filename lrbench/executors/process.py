@@ -55,11 +55,14 @@ class ProcessExecutor:
                     raise self._zygote_died()
             problems = receiver.recv()
         except EOFError:
-            return ["the check of this study ended without an answer:\n" + self._tail(self._log)]
+            problems = ["the check of this study ended without an answer:\n" + self._tail(self._log)]
         finally:
             receiver.close()
-        while self._control.recv()[0] != "ended":
-            pass
+        try:
+            while self._control.recv()[0] != "ended":
+                pass
+        except (EOFError, ConnectionResetError):
+            raise self._zygote_died() from None
         return problems
 
     def start(self, job: Job) -> Running:

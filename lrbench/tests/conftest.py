@@ -8,7 +8,7 @@ import pytest
 from lrbench.executors import Job, open_executor
 from lrbench.factors import Trial
 from lrbench.record import check_row
-from lrbench.tests.helpers.commands import Ended, lrbench
+from lrbench.tests.helpers.commands import Ended, lrbench, wait_until
 from lrbench.tests.helpers.studies import DIGITS, RECIPE, write_study
 
 
@@ -31,11 +31,8 @@ def run_ended(executor) -> Callable:
 
     def run(**factors):
         trial = Trial(**{**RECIPE, **factors})
-        executor.start(Job(trial=trial, cores=(), gpu=None, data_root=None, columns={}))
-        for _ in range(600):
-            for ended in executor.wait(0.1):
-                return ended
-        raise TimeoutError(f"no row after a minute: {factors}")
+        started = executor.start(Job(trial=trial, cores=(), gpu=None, data_root=None, columns={}))
+        return wait_until("a trial's end", lambda: next((e for e in executor.wait(0.1) if e is started), None))
 
     return run
 

@@ -24,8 +24,8 @@ class Devices:
         self.jobs, self.capacity, self.packed = jobs, capacity, jobs > capacity
 
 
-def plan(done: dict[str, int], num_todo: int, devices: Devices | None = None) -> list[str]:
-    return plan_lines(STUDY, Path("results/s"), 10, done, num_todo, devices or Devices())
+def plan(done: dict[str, int], num_todo: int, devices: Devices | None = None, num_others: int = 0) -> list[str]:
+    return plan_lines(STUDY, Path("results/s"), 10, done, num_todo, num_others, devices or Devices())
 
 
 def test_a_plan_says_what_there_is_to_do():
@@ -42,6 +42,13 @@ def test_a_plan_says_what_is_done_already():
     lines = plan({"completed": 3, "crashed": 2}, 1)
     assert "5 have a row already, 2 of them failed; --retry runs those again" in lines
     assert "1 to run now (--limit); 4 stay for later" in lines
+
+
+def test_a_plan_says_what_else_is_in_the_folder():
+    """Rows of an earlier version of the study are named: they would come into the report unseen."""
+    assert "4 rows of trials that the study no longer has stay in the folder, and in its report" in plan(
+        {}, 10, num_others=4
+    )
 
 
 def test_a_plan_says_that_trials_share_their_device():
@@ -164,7 +171,7 @@ def test_plain_lines_count_up():
     """Elsewhere than on a terminal each trial is one line, numbered, with no control characters."""
     stream = io.StringIO()
     reporter = PlainReporter(stream)
-    reporter.planned(study=STUDY, folder=Path("d"), num_trials=10, done={}, num_todo=2, devices=Devices())
+    reporter.planned(study=STUDY, folder=Path("d"), num_trials=10, done={}, num_todo=2, num_others=0, devices=Devices())
     reporter.running()
     reporter.finished(make_row(0))
     reporter.finished(make_row(1, status="crashed", error="boom"))

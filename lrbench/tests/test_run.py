@@ -135,6 +135,16 @@ def test_a_study_that_grew_runs_what_is_new(finished, tmp_path):
     assert after["seed"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+def test_a_study_that_shrank_says_what_else_is_in_its_folder(finished, tmp_path):
+    """With two seeds fewer nothing runs, and the four rows that no longer belong to the study are told of."""
+    study, folder = copy_of(finished, tmp_path)
+    ended = command("run", study, "--set", "seed=0", folder=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "2 have a row already" in ended.err
+    assert "4 rows of trials that the study no longer has stay in the folder, and in its report" in ended.err
+    assert len(rows_of(folder)) == 6
+
+
 def test_a_folder_begun_elsewhere_is_not_continued_in_silence(finished, tmp_path):
     """On another machine or torch the folder is refused, with what differs; --mixed goes on, and remembers both."""
     study, folder = copy_of(finished, tmp_path)

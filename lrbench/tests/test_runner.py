@@ -1,0 +1,202 @@
+"""What is left to do, and who may use which core or GPU: the runner's decisions, without running anything."""
+
+import os
+
+import pytest
+
+from lrbench import nvml, runner
+from lrbench.errors import InputError
+from lrbench.executors import Job, Running
+from lrbench.factors import Trial
+from lrbench.record import check_row
+from lrbench.runner import _Devices, _left_to_do, _patience, _row_of, find_data_root, run_study
+from lrbench.study import read_study
+from lrbench.tests.helpers.studies import DIGITS
+
+
+def trial(device: str = "cpu", **factors) -> Trial:
+    return Trial(workload=DIGITS, device=device, **factors)
+
+
+@pytest.fixture
+def four_cores_two_gpus(monkeypatch):
+    """A machine with cores 0, 1, 2, 3 and two GPUs, whatever the real one has."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    gpus = [{"id": "0", "name": "A", "uuid": "GPU-a"}, {"id": "1", "name": "B", "uuid": "GPU-b"}]
+    monkeypatch.setattr(nvml, "visible_gpus", lambda: gpus)
+
+
+def claims(devices: _Devices, *trials: Trial) -> list:
+    return [claim and (claim.gpu or claim.cores) for claim in map(devices.claim, trials)]
+
+
+@pytest.mark.parametrize(
+    ("trials", "jobs", "granted"),
+    [
+        ([trial()] * 5, None, [(0,), (1,), (2,), (3,), None]),
+        ([trial()] * 3, 2, [(0,), (1,), None]),
+        ([trial(num_threads=2)] * 3, None, [(0, 1), (2, 3), None]),
+        ([trial(num_threads=3)] * 2, None, [(0, 1, 2), None]),
+        ([trial(), trial(num_threads=2), trial()], None, [(0,), (1, 2), None]),
+        ([trial()] * 6, 6, [(0,), (1,), (2,), (3,), (0,), (1,)]),
+        ([trial("cuda")] * 3, None, ["0", "1", None]),
+        ([trial("cuda:1")] * 2, None, ["1", None]),
+        ([trial("cuda")] * 5, 4, ["0", "1", "0", "1", None]),
+        ([trial("cuda:0"), trial("cuda"), trial("cuda")], None, ["0", "1", None]),
+        ([trial(), trial("cuda"), trial("cuda"), trial("cuda")], None, [(0,), "0", "1", None]),
+    ],
+    ids=[
+        "a core each",
+        "fewer jobs",
+        "two threads",
+        "three threads",
+        "different threads",
+        "packed on cores",
+        "a GPU each",
+        "one GPU by its number",
+        "packed on GPUs",
+        "any GPU beside a named one",
+        "cores and GPUs",
+    ],
+)
+@pytest.mark.usefixtures("four_cores_two_gpus")
+def test_a_trial_has_its_device_alone(trials, jobs, granted):
+    """Each trial gets cores or a GPU that no other has, or waits; more jobs than devices share them evenly."""
+    assert claims(_Devices(trials, jobs), *trials) == granted
+
+
+@pytest.mark.parametrize(
+    ("trials", "jobs", "packed"),
+    [
+        ([trial()], None, False),
+        ([trial()], 4, False),
+        ([trial()], 5, True),
+        ([trial(num_threads=2)], 3, True),
+        ([trial("cuda")], 2, False),
+        ([trial("cuda")], 3, True),
+    ],
+)
+@pytest.mark.usefixtures("four_cores_two_gpus")
+def test_rows_are_marked_where_trials_share_their_device(trials, jobs, packed):
+    """A run is packed when it has more jobs than devices, and only then."""
+    assert _Devices(trials, jobs).packed is packed
+
+
+@pytest.mark.usefixtures("four_cores_two_gpus")
+def test_a_device_is_free_again_after_its_trial():
+    """What an ended trial held goes to the next one."""
+    devices = _Devices([trial()], None)
+    first, second, *_ = [devices.claim(trial()) for _ in range(4)]
+    assert devices.claim(trial()) is None
+    devices.release(second)
+    assert devices.claim(trial()).cores == second.cores
+    devices.release(first)
+    assert devices.claim(trial()).cores == first.cores
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (trial("cuda:2"), "allowed: cuda, cuda:0, cuda:1"),
+        (trial(num_threads=5), "num_threads = 5 is more than the 4 cores"),
+    ],
+)
+@pytest.mark.usefixtures("four_cores_two_gpus")
+def test_a_device_that_is_not_there_is_refused(asked, said):
+    """A GPU number or a count of threads beyond the machine's is one clear error before anything runs."""
+    with pytest.raises(InputError, match=said):
+        _Devices([asked], None)
+
+
+PLAN = [(0, trial(seed=0)), (0, trial(seed=1)), (1, trial(seed=2))]
+IDS = [t.trial_id for _, t in PLAN]
+
+
+@pytest.mark.parametrize(
+    ("seen", "retry", "left"),
+    [
+        ({}, False, [(0, 0, 0), (0, 1, 0), (1, 2, 0)]),
+        ({IDS[1]: ("completed", 0)}, False, [(0, 0, 0), (1, 2, 0)]),
+        ({IDS[1]: ("crashed", 0)}, False, [(0, 0, 0), (1, 2, 0)]),
+        ({IDS[0]: ("completed", 0), IDS[1]: ("crashed", 0), IDS[2]: ("timed_out", 3)}, True, [(0, 1, 1), (1, 2, 4)]),
+        ({IDS[0]: ("completed", 2), "of another study": ("crashed", 0)}, True, [(0, 1, 0), (1, 2, 0)]),
+        (dict.fromkeys(IDS, ("completed", 0)), True, []),
+    ],
+)
+def test_what_is_left_is_what_has_no_row(seen, retry, left):
+    """Trials without a row are left, in the planned order with their places; failed ones too, once more, on request."""
+    todo = _left_to_do(PLAN, seen, retry)
+    assert [(block, position, attempt) for block, position, attempt, _ in todo] == left
+    assert [t.trial_id for *_, t in todo] == [IDS[position] for _, position, _ in left]
+
+
+def ended(exit_code: int, seconds_ago: float = 1.0, **changes) -> Running:
+    job = Job(trial=trial(), cores=(0,), gpu=None, data_root=None, columns={"study": "s", "block": 1, "packed": False})
+    began = runner.time.monotonic() - seconds_ago
+    return Running(job=job, started=began, stage="train", exit=exit_code, **changes)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "seconds", "status", "error"),
+    [
+        (-9, 1, "crashed", "the process was ended by SIGKILL (signal 9) in 'train'"),
+        (-9, 11, "timed_out", "still in 'train' after the time limit of 10 s"),
+        (3, 1, "crashed", "the process left with exit code 3 in 'train'"),
+        (-64, 1, "crashed", "the process was ended by SIGRTMAX (signal 64) in 'train'"),
+        (-50, 1, "crashed", "the process was ended by signal 50 in 'train'"),
+    ],
+)
+def test_a_process_without_a_row_has_one_all_the_same(exit_code, seconds, status, error):
+    """How a process ended, or that its time was up, makes a row with everything that was asked."""
+    row = check_row(_row_of(ended(exit_code, seconds), 10.0))
+    assert (row["status"], row["error"], row["stage"]) == (status, error, "train")
+    assert (row["study"], row["block"], row["trial_id"]) == ("s", 1, trial().trial_id)
+    assert row["total_seconds"] == pytest.approx(seconds, abs=0.5)
+
+
+def test_what_a_failed_trial_printed_is_in_its_row():
+    """Output stands below the error of a trial that failed, and nowhere in the row of one that completed."""
+    failed = _row_of(ended(0, row={"status": "crashed", "error": "ValueError"}, output="look"), None)
+    assert failed["error"] == "ValueError\n--- printed by the trial ---\nlook"
+    fine = _row_of(ended(0, row={"status": "completed"}, output="look"), None)
+    assert fine == {"status": "completed"}
+
+
+def test_the_runner_wakes_for_the_first_time_limit():
+    """It waits half a second at most, and less where a trial's time is up earlier."""
+    early, late = ended(0, 9.8), ended(0, 5)
+    assert _patience({1: (late, None)}, None) == 0.5
+    assert _patience({}, 10.0) == 0.5
+    assert _patience({1: (late, None)}, 10.0) == 0.5
+    assert _patience({1: (late, None), 2: (early, None)}, 10.0) == pytest.approx(0.2, abs=0.1)
+    assert _patience({1: (ended(0, 60), None)}, 10.0) == 0.01
+
+
+def test_the_data_root_is_the_argument_or_the_environments(monkeypatch, tmp_path):
+    """An argument counts before LRBENCH_DATA, and either becomes absolute: trials run in another folder's process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LRBENCH_DATA", raising=False)
+    assert find_data_root(None) is None
+    monkeypatch.setenv("LRBENCH_DATA", "theirs")
+    assert find_data_root(None) == tmp_path / "theirs"
+    assert find_data_root("mine") == tmp_path / "mine"
+    monkeypatch.setenv("LRBENCH_DATA", "")
+    assert find_data_root(None) is None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"executor": "proces"},
+        {"device": "gpu"},
+        {"jobs": 0},
+        {"limit": -1},
+        {"time_limit_seconds": 0.0},
+        {"time_limit_seconds": float("nan")},
+    ],
+)
+def test_a_bad_request_from_python_is_refused_too(tmp_path, request_):
+    """`run_study` checks its arguments itself, before it makes a folder."""
+    with pytest.raises(InputError):
+        run_study(read_study("quickstart"), tmp_path / "out", **request_)
+    assert not (tmp_path / "out").exists()
