@@ -118,16 +118,16 @@ def _child(message: str, payload: dict, log: str | None, answer: Connection) -> 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody is left behind if the zygote is killed
     if os.getppid() != zygote:
         os._exit(1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if log is not None:
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-    sys.stdout.reconfigure(line_buffering=True)  # what was printed before a segfault is in the row
-    faulthandler.enable()
     code = 1
     try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if log is not None:
+            output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+        sys.stdout.reconfigure(line_buffering=True)  # what was printed before a segfault is in the row
+        faulthandler.enable()
         _check(payload, answer) if message == "check" else _run(payload, answer)
         code = 0
     except BaseException:  # noqa: BLE001 (a forked child must never return into the zygote's loop)
@@ -135,8 +135,9 @@ def _child(message: str, payload: dict, log: str | None, answer: Connection) -> 
 
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # a full disk may refuse the last words
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
 

@@ -162,6 +162,11 @@ def test_the_check_reports_every_problem_at_once(executor):
         Trial(**RECIPE, workload={"model": "no_such_module_here:net", **SMALL}),
         Trial(**RECIPE, workload={"model": f"{USERS}:Fautly", **SMALL}),
         Trial(**RECIPE, workload=linear(faults="none")),
+        Trial(**RECIPE, workload={"model": f"{USERS}:gives_up", **SMALL}),
+        *(
+            Trial(**RECIPE, workload={"model": f"{USERS}:Bias", "groups": f"{USERS}:lazy_groups", **SMALL}, seed=seed)
+            for seed in (0, 1)
+        ),
         Trial(**RECIPE, workload={"base": "digits-cnn", "data": "imagefolder:/no/such/folder"}),
         Trial(**RECIPE, workload=DIGITS),
     ]
@@ -174,6 +179,7 @@ def test_the_check_reports_every_problem_at_once(executor):
         "no_such_module_here",
         "Did you mean 'Faulty'?",
         "faults",
+        "SystemExit: I give up",
         "/no/such/folder",
     ]
     assert len(problems) == len(wanted), problems

@@ -34,12 +34,11 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
             staged = stage(workload, data_root)
             if name not in groups:
                 model = workload.model(num_classes=staged.num_classes, **workload.model_args)
-                parameters = list(model.parameters()) if workload.groups == "single" else workload.groups(model)
-                groups[name] = parameters
+                groups[name] = list(model.parameters() if workload.groups == "single" else workload.groups(model))
         except InputError as error:
             found.update(dict.fromkeys(error.problems))
             continue
-        except Exception as error:  # noqa: BLE001 (the user's model or data code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (the user's model or data code)
             found[f"workload {trial.labels()['workload']}: {type(error).__name__}: {error}"] = None
             continue
         steps = len(staged.train_images) // trial.batch_size

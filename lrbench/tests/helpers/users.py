@@ -46,6 +46,11 @@ def two_groups(model: Bias) -> list[dict]:
     return [{"params": [model.a]}, {"params": [model.b], "lr": 0.05}]
 
 
+def lazy_groups(model: nn.Module):
+    """The same parameters as a generator, which can be walked through once."""
+    yield {"params": list(model.parameters())}
+
+
 def slope(logits: Tensor, labels: Tensor) -> Tensor:
     """a + b: each SGD step lowers a and b by exactly the rate that was applied to them."""
     return (logits[:, 0] + logits[:, 1]).mean()
@@ -232,6 +237,11 @@ class Slow(nn.Module):
         if self.training:
             time.sleep(self.seconds)
         return self.linear(x.flatten(1))
+
+
+def gives_up(num_classes: int) -> nn.Module:
+    """Leaves Python when it is asked for a model, as scripts do."""
+    sys.exit("I give up")
 
 
 def dies_when_built(num_classes: int) -> nn.Module:
