@@ -205,9 +205,8 @@ def require_same(*runs: Run) -> None:
                 raise RuntimeError(f"seed {seed}: {runs[0].accuracies[seed]} in one arm, {run.accuracies[seed]} in one")
 
 
-def compare(num_trials: int, num_long: int, num_pairs: int, repeats: int, folder: Path, say=print) -> dict:
+def compare(short: Study, long: Study, num_pairs: int, repeats: int, folder: Path, say=print) -> dict:
     """Measure every arm `repeats` times, the arms in turn, and return what `table` shows and what it comes from."""
-    short, long = peer_study(num_trials), peer_study(num_long)
     runner, shell, runner_long, floor = [], [], [], []
 
     def keep(arm: str, runs: list[Run], run: Run) -> None:
@@ -240,8 +239,9 @@ def compare(num_trials: int, num_long: int, num_pairs: int, repeats: int, folder
             "floor": median(run.trials_per_minute for run in floor),
         },
         "loop_ratios": ratios,
-        "num_trials": num_trials,
-        "num_long": num_long,
+        "num_trials": len(trials(short)),
+        "num_long": len(trials(long)),
+        "epochs": short.fixed["epochs"],
         "repeats": repeats,
     }
 
@@ -265,12 +265,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.split("\n\n")[0])
     parser.add_argument("--trials", type=int, default=24, help="trials of the short comparison [24]")
     parser.add_argument("--long", type=int, default=200, help="trials of the long comparison [200]")
+    parser.add_argument("--epochs", type=int, default=10, help="of each trial; the recipe of digits-cnn has 10 [10]")
     parser.add_argument("--pairs", type=int, default=60, help="pairs of short trials for the loop's cost [60]")
     parser.add_argument("--repeats", type=int, default=3, help="times that every arm is run [3]")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lrbench-peers-") as folder:
-        found = compare(options.trials, options.long, options.pairs, options.repeats, Path(folder))
+        studies = [peer_study(number, options.epochs) for number in (options.trials, options.long)]
+        found = compare(*studies, options.pairs, options.repeats, Path(folder))
     print(table(found))
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")

@@ -3,8 +3,6 @@
 A class that a newer torch brings fails here until ARGUMENTS says how to build it: nothing is left out in silence.
 """
 
-import warnings
-
 import pytest
 
 from benchmarks import clocks
@@ -54,9 +52,6 @@ def test_scheduler_step(benchmark, class_name):
     metrics = [1.0] if table.get("monitor") else []
     optimizer.step()  # torch warns where a scheduler is stepped first
     benchmark.extra_info |= {"arguments": ARGUMENTS[class_name], "num_parameter_groups": len(optimizer.param_groups)}
-    with warnings.catch_warnings():
-        # torch's own SequentialLR passes the epoch that it warns of, each time it reaches a milestone
-        warnings.filterwarnings("ignore", message="The epoch parameter", category=UserWarning)
-        benchmark.pedantic(scheduler.step, metrics, rounds=ROUNDS, iterations=STEPS, warmup_rounds=WARMUP_ROUNDS)
+    benchmark.pedantic(scheduler.step, metrics, rounds=ROUNDS, iterations=STEPS, warmup_rounds=WARMUP_ROUNDS)
     (rate,) = scheduler.get_last_lr()
     assert 0 <= rate <= 0.1 + 1e-9  # LinearLR ends a rounding error above its base

@@ -298,6 +298,8 @@ def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study
     trials = [trial for *_, trial in todo]
     where = {**common_columns(os.getcwd()), "study": study.name, "packed": devices.packed}
     with closing(open_executor(executor_name, trials, data_root)) as executor, Writer(out) as writer:
+        import pyarrow.parquet  # noqa: F401 (for the first fold; here it loads while the executor loads torch)
+
         if problems := executor.check(trials, data_root):
             raise InputError(*problems)
         queue = deque(todo)

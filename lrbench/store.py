@@ -44,7 +44,7 @@ def _listing(folder: Path) -> tuple[list[tuple[int, int, Path]], list[tuple[int,
     trials = folder / "trials"
     if not trials.is_dir():
         return [], []
-    names, again = [], sorted(os.listdir(trials))
+    names, again = None, sorted(os.listdir(trials))
     while names != again:
         names, again = again, sorted(os.listdir(trials))
     found = [(int(m[1]), int(m[2]), trials / name) for name in names if (m := _PART.fullmatch(name))]

@@ -20,7 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def executor():
     """The process that trials are forked from, with the digits staged."""
-    opened = open_executor("process", [Trial(workload=DIGITS)], None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONUNBUFFERED", raising=False)  # what is printed has to arrive without it
+        opened = open_executor("process", [Trial(workload=DIGITS)], None)
     yield opened
     opened.close()
 

@@ -152,6 +152,13 @@ def test_what_a_trial_started_ends_with_it(executor, ending, tmp_path):
     wait_until("the end of the user's process", lambda: not is_alive(child), seconds=10)
 
 
+def test_a_daemon_of_the_users_holds_nobody_up(run_ended):
+    """A process that left its trial's group cannot be ended with it; the trial's end is told at once all the same."""
+    began = time.monotonic()
+    assert run_ended(workload=linear(fault="daemon")).exit == 0
+    assert time.monotonic() - began < 5
+
+
 def test_the_check_reports_every_problem_at_once(executor):
     """What only torch and the user's code can tell is asked before anything trains, for all trials together."""
     trials = [

@@ -196,6 +196,23 @@ def test_a_fold_in_the_middle_of_a_reading_hides_no_row(folder, monkeypatch):
         assert len(calls) > 1
 
 
+def test_a_listing_that_shows_neither_name_hides_no_row(folder, monkeypatch):
+    """A folder listed while a journal becomes a part may show neither: that list is not believed."""
+    with locked(folder), Writer(folder) as writer:
+        writer.commit(make_row(0))
+        listdir, calls = os.listdir, []
+
+        def torn(path):
+            calls.append(path)
+            if len(calls) > 1:
+                return listdir(path)
+            writer.fold()
+            return []
+
+        monkeypatch.setattr(os, "listdir", torn)
+        assert scan(folder) == {trial_id(0): ("completed", 0)}
+
+
 # ---------------------------------------------------------------------------------------------------------- torn files
 
 
@@ -268,15 +285,18 @@ def test_files_that_are_not_ours_are_left_alone(folder):
 # ---------------------------------------------------------------------------------------------------------- full disks
 
 
-def fill_up(folder: Path, first: int = 0) -> int:
-    """Commit rows from `first` on until the disk is full; return how many were."""
+def fill_up(folder: Path, first: int = 0, afterwards=lambda writer, count: None) -> int:
+    """Commit rows from `first` on until the disk is full, then call `afterwards`; return how many were committed."""
     committed = []
 
     def fill() -> None:
         with locked(folder), Writer(folder) as writer:
-            for n in range(first, 10_000):
-                writer.commit(make_row(n, train_loss_steps=[0.1234567] * 200))
-                committed.append(n)
+            try:
+                for n in range(first, 10_000):
+                    writer.commit(make_row(n, train_loss_steps=[0.1234567] * 200))
+                    committed.append(n)
+            finally:
+                afterwards(writer, len(committed))
 
     with pytest.raises(StoreError, match="Every row committed before is safe"):
         fill()
@@ -315,22 +335,28 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path, monkeypatch):
 
 
 def test_a_quota_is_a_clear_error_and_loses_nothing(folder):
-    """Where a file may not grow (a quota, `ulimit -f`), the row that does not fit is refused and no other is lost."""
+    """Where a file may not grow (a quota, `ulimit -f`), the row that does not fit is refused and no other is lost.
+
+    The writer itself can go on once there is room: what was written of the refused row is gone.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     store.FOLD_ROWS = 10_000
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
+
+    def with_room_again(writer: Writer, count: int) -> None:
+        assert positions(folder) == list(range(count))
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        writer.commit(make_row(count))
+
     try:
-        count = fill_up(folder)
+        count = fill_up(folder, afterwards=with_room_again)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
     assert count > 3
-    assert (folder / "trials" / "journal-000000.jsonl").stat().st_size <= 40_000
-    assert positions(folder) == list(range(count))
-    with locked(folder), Writer(folder) as writer:
-        writer.commit(make_row(count))
-        writer.compact()
+    assert positions(folder) == list(range(count + 1))
+    write_all(folder, [])
     assert positions(folder) == list(range(count + 1))
 
 

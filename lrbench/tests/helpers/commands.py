@@ -26,7 +26,7 @@ class Ended:
 
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment without what changes lrbench's answers or how wide it prints."""
-    unwanted = {"LRBENCH_DATA", "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR"}
+    unwanted = {"LRBENCH_DATA", "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PYTHONUNBUFFERED"}
     return {k: v for k, v in os.environ.items() if k not in unwanted} | {"TERM": "dumb"} | changes
 
 

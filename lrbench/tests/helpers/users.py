@@ -159,6 +159,14 @@ def _orphan() -> None:
     os._exit(0)
 
 
+def _daemon() -> None:
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(6)
+        os._exit(0)
+    os._exit(0)
+
+
 def _print_and_exit() -> None:
     print("the user printed this")
     print("and this to stderr", file=sys.stderr)
@@ -191,6 +199,7 @@ _FAULTS = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "sleep": lambda: time.sleep(600),
     "orphan": _orphan,
+    "daemon": _daemon,
     "chatter": lambda: _raise(RuntimeError("enough", print("x" * 100_000))),
     "print_and_exit": _print_and_exit,
     "print_and_raise": _print_and_raise,
