@@ -19,7 +19,11 @@ A fixed tenth of the training images is held out: ReduceLROnPlateau and the lear
 final_accuracy is measured once, at the end, on the test images.
 """
 
+# Each opens with its measured claim. Machine: 2 cores of an AMD EPYC, one thread a trial, two trials at once, with other
+# work beside them; torch 2.15.0, 2026-11-22. `lrbench run recipes && lrbench report results/recipes` prints the figures
+# of all but the CIFAR-10 networks: those are made for a GPU, where their recipes have not been measured yet.
 WORKLOADS: dict[str, dict] = {
+    # 95.9 % on the test images (SD 1.5 points, n = 5 seeds) after 0.7 s of training, CosineAnnealingLR.
     "digits-cnn": {
         "model": "lrbench.trial.models:small_cnn",
         "model_args": {"in_channels": 1, "image_size": 8},
@@ -31,6 +35,7 @@ WORKLOADS: dict[str, dict] = {
             "optimizer": {"name": "SGD", "momentum": 0.9, "weight_decay": 5e-4},
         },
     },
+    # 95.3 % on the test images (SD 0.9 points, n = 5 seeds) after 6.3 s of training, CosineAnnealingLR.
     "mnist5k-cnn": {
         "model": "lrbench.trial.models:small_cnn",
         "model_args": {"in_channels": 1, "image_size": 28},
@@ -42,6 +47,7 @@ WORKLOADS: dict[str, dict] = {
             "optimizer": {"name": "SGD", "momentum": 0.9, "weight_decay": 5e-4},
         },
     },
+    # 66 images/s on one core (n = 2 seeds); 30 and 35 % after two epochs on 900 images of CIFAR-10 (JPEG), batch 64.
     "cifar10-resnet9": {
         "model": "lrbench.trial.models:resnet9",
         "data": "torchvision:CIFAR10",
@@ -54,6 +60,7 @@ WORKLOADS: dict[str, dict] = {
             "optimizer": {"name": "SGD", "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
         },
     },
+    # 46 images/s on one core (n = 2 seeds); 15 and 16 % after two epochs on 900 images of CIFAR-10 (JPEG), batch 64.
     "cifar10-resnet18": {
         "model": "lrbench.trial.models:resnet18_small_images",
         "data": "torchvision:CIFAR10",
@@ -66,6 +73,7 @@ WORKLOADS: dict[str, dict] = {
             "optimizer": {"name": "SGD", "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
         },
     },
+    # 100 % on the test images (n = 5 seeds) after 17 s of training, CosineAnnealingLR; the images are made, and easy.
     "alexnet": {
         "model": "torchvision:alexnet",
         "data": "synthetic",
