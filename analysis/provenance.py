@@ -14,6 +14,7 @@ from analysis.answers import Answer
 from analysis.conditions import completed, describe, place_columns, varied
 from analysis.throughput import timed
 from analysis.wording import count, level, listed, percent, seconds
+from lrbench.record import PRINTED
 
 TITLE = "What ran where?"
 HOW = (
@@ -116,7 +117,7 @@ def failures(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _last_line(error) -> str:
     """The line that says what happened: the last of the traceback, before what the trial printed itself."""
-    text = error.split("\n--- printed by the trial ---")[0] if isinstance(error, str) else ""
+    text = error.partition(PRINTED)[0] if isinstance(error, str) else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:200] if lines else "no message"
 

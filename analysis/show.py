@@ -13,7 +13,7 @@ from rich.table import Table
 
 from analysis.overview import all_inert, main_table
 from analysis.wording import count, displayed
-from lrbench.record import BY_NAME
+from lrbench.record import BY_NAME, PRINTED
 
 MAX_FAILURES = 20
 
@@ -69,5 +69,5 @@ def _reason(error: object) -> str:
     """Return the line of an error that says what happened: the last of the traceback, before what the trial printed."""
     if not isinstance(error, str):
         return "no reason was left behind"
-    lines = [line for line in error.split("\n--- printed by the trial ---")[0].splitlines() if line.strip()]
+    lines = [line for line in error.partition(PRINTED)[0].splitlines() if line.strip()]
     return lines[-1].strip() if lines else "no reason was left behind"

@@ -99,6 +99,7 @@ COLUMNS: list[Column] = [
         flags_held                         | bool   | | every flag asked for was in force before and after training
         cudnn_flags_inert                  | bool   | | true on a CPU: the cudnn_ flags can change nothing
         packed                             | bool   | | shared its device with other trials: not for throughput
+        executor                           | string | | process: a fresh process for the trial; inline: the runner's own
         cores                              | string | | the CPU cores that the process was pinned to
         environment                        | string | JSON | environment variables that change speed or bits
         """,

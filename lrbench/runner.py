@@ -132,7 +132,7 @@ def run_trial(trial: Trial, *, device: str = "auto", data_root: str | Path | Non
         if problems := processes.check([trial], root):
             raise InputError(*problems)
         claim = devices.claim(trial)
-        columns = {**common_columns(os.getcwd()), "packed": False}
+        columns = {**common_columns(os.getcwd()), "packed": False, "executor": "process"}
         processes.start(Job(trial=trial, cores=claim.cores, gpu=claim.gpu, data_root=root, columns=columns))
         while True:
             for running in processes.wait(POLL_SECONDS):
@@ -296,7 +296,7 @@ class _Devices:
 def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study, reporter) -> None:
     reporter.preparing(executor_name)
     trials = [trial for *_, trial in todo]
-    where = {**common_columns(os.getcwd()), "study": study.name, "packed": devices.packed}
+    where = {**common_columns(os.getcwd()), "study": study.name, "packed": devices.packed, "executor": executor_name}
     with closing(open_executor(executor_name, trials, data_root)) as executor, Writer(out) as writer:
         import pyarrow.parquet  # noqa: F401 (for the first fold; here it loads while the executor loads torch)
 

@@ -19,9 +19,9 @@ A fixed tenth of the training images is held out: ReduceLROnPlateau and the lear
 final_accuracy is measured once, at the end, on the test images.
 """
 
-# Each opens with its measured claim. Machine: 2 cores of an AMD EPYC, one thread a trial, two trials at once, with other
-# work beside them; torch 2.15.0, 2026-11-22. `lrbench run recipes && lrbench report results/recipes` prints the figures
-# of all but the CIFAR-10 networks: those are made for a GPU, where their recipes have not been measured yet.
+# Each opens with its measured claim. Machine: 2 cores of an AMD EPYC with other work on them, one thread a trial, two
+# at once; torch 2.15.0, 2026-11-22. `lrbench run recipes && lrbench report results/recipes` prints the figures of
+# all but the CIFAR-10 networks: those are made for a GPU, where their recipes have not been measured yet.
 WORKLOADS: dict[str, dict] = {
     # 95.9 % on the test images (SD 1.5 points, n = 5 seeds) after 0.7 s of training, CosineAnnealingLR.
     "digits-cnn": {
