@@ -83,6 +83,8 @@ def test_what_was_written_is_uploaded_before_anything_fails():
 )
 def test_its_targets_are_those_of_the_makefile(target, command):
     """`make nightly` and `make nightly-verdict` are the module that the tests of the nightly job run."""
-    dry = subprocess.run(["make", "--dry-run", target], cwd=REPOSITORY, capture_output=True, text=True)
+    dry = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", target], cwd=REPOSITORY, capture_output=True, text=True
+    )
     assert dry.returncode == 0, dry.stderr
     assert dry.stdout.strip().endswith(command)
