@@ -6,7 +6,7 @@ reach the same accuracies:
     runner       the command `lrbench run`, from its start to its end: a fresh process for each trial, rows written
     subprocess   a shell loop: `python -m benchmarks.bare once` for each trial, which imports torch every time
     floor        bare training on two warm processes, their start and a first trial left out: nothing can be faster
-    loop         train_seconds of lrbench's loop against that of the bare loop, on the same tensors in one process
+    loop         what lrbench's loop adds to a step of the bare loop, on the same tensors in one process
 
 Ratios of one run on one machine mean something; seconds do not travel. What this does *not* do: judge. A test that is
 timed fails by chance; the table says what was wanted and what was seen.
@@ -33,6 +33,7 @@ from lrbench.factors import Trial
 from lrbench.study import Study, parse_study, trials
 
 NUM_WORKERS = 2
+LONG_EPOCHS = 60  # seconds of training: long enough for the row to tell the memory
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -43,14 +44,14 @@ class Run:
     seconds: float
     start_up_seconds: float
     accuracies: dict[int, float]
-    private_memory_mib: float = float("nan")  # of the largest worker; the runner's rows alone tell it
+    private_memory_mib: float = float("nan")  # of the runner's largest worker, where a trial takes a second or longer
 
     @property
     def trials_per_minute(self) -> float:
         return 60 * len(self.accuracies) / self.seconds
 
 
-def peer_study(num_trials: int, epochs: int = 10) -> Study:
+def peer_study(num_trials: int, epochs: int = 5) -> Study:
     """Return the study of the comparison: one condition of `digits-cnn`, `num_trials` seeds."""
     document = {
         "question": "How fast is the runner beside its peers?",
@@ -164,12 +165,35 @@ class Floor:
         return Run(seconds=time.perf_counter() - began, start_up_seconds=0.0, accuracies=accuracies)
 
 
-def loop_ratios(num_pairs: int) -> list[float]:
-    """Return train_seconds of lrbench's loop over that of the bare loop, for each pair of short trials in turn."""
-    (trial,) = trials(peer_study(1, epochs=2))
-    command = [sys.executable, "-m", "benchmarks.bare", "against", str(num_pairs), str(cores()[-1])]
+@dataclass(frozen=True, kw_only=True)
+class LoopCost:
+    """Seconds that the measuring loop adds to a step, seconds of a bare step, and what a bare loop adds to itself.
+
+    Each is of the fastest quarter's slowest round: other work on the machine only ever adds to a round.
+    """
+
+    added_seconds: float
+    floor_seconds: float
+    step_seconds: float
+    num_rounds: int
+
+    @property
+    def share(self) -> float:
+        return self.added_seconds / self.step_seconds
+
+
+def loop_cost(num_rounds: int, epochs: int = 5) -> LoopCost:
+    """Measure what lrbench's loop costs (`benchmarks.bare.against`), in a process of its own on one core."""
+    (trial,) = trials(peer_study(1, epochs))
+    command = [sys.executable, "-m", "benchmarks.bare", "against", str(num_rounds), str(cores()[-1])]
     done = subprocess.run([*command, json.dumps(trial.content)], check=True, **_answering())
-    return [measured / bare for bare, measured in json.loads(done.stdout)]
+    seconds = {arm: sorted(rounds)[len(rounds) // 4] for arm, rounds in json.loads(done.stdout).items()}
+    return LoopCost(
+        added_seconds=seconds["measured"] - seconds["bare"],
+        floor_seconds=abs(seconds["again"] - seconds["bare"]),
+        step_seconds=seconds["step"],
+        num_rounds=num_rounds,
+    )
 
 
 def _answering() -> dict:
@@ -205,7 +229,7 @@ def require_same(*runs: Run) -> None:
                 raise RuntimeError(f"seed {seed}: {runs[0].accuracies[seed]} in one arm, {run.accuracies[seed]} in one")
 
 
-def compare(short: Study, long: Study, num_pairs: int, repeats: int, folder: Path, say=print) -> dict:
+def compare(short: Study, long: Study, num_rounds: int, repeats: int, folder: Path, say=print) -> dict:
     """Measure every arm `repeats` times, the arms in turn, and return what `table` shows and what it comes from."""
     runner, shell, runner_long, floor = [], [], [], []
 
@@ -223,22 +247,26 @@ def compare(short: Study, long: Study, num_pairs: int, repeats: int, folder: Pat
             keep("floor", floor, workers.run(long))
             keep("runner", runner_long, with_runner(long, folder / f"long-{repeat}"))
             require_same(floor[-1], runner_long[-1])
-    ratios = loop_ratios(num_pairs)
+    cost = loop_cost(num_rounds)
+    memory = with_runner(peer_study(1, LONG_EPOCHS), folder / "memory").private_memory_mib
     return {
         "times_subprocess": median(b.seconds / a.seconds for a, b in zip(runner, shell, strict=True)),
         "share_of_floor": median(a.seconds / b.seconds for a, b in zip(floor, runner_long, strict=True)),
         "share_of_floor_after_start_up": median(
             a.seconds / (b.seconds - b.start_up_seconds) for a, b in zip(floor, runner_long, strict=True)
         ),
-        "loop_overhead": median(ratios) - 1,
-        "private_memory_mib": max(run.private_memory_mib for run in (*runner, *runner_long)),
+        "loop_share": cost.share,
+        "loop_microseconds": 1e6 * cost.added_seconds,
+        "loop_floor_microseconds": 1e6 * cost.floor_seconds,
+        "step_microseconds": 1e6 * cost.step_seconds,
+        "loop_rounds": cost.num_rounds,
+        "private_memory_mib": memory,
         "trials_per_minute": {
             "runner": median(run.trials_per_minute for run in runner),
             "subprocess": median(run.trials_per_minute for run in shell),
             "runner, long": median(run.trials_per_minute for run in runner_long),
             "floor": median(run.trials_per_minute for run in floor),
         },
-        "loop_ratios": ratios,
         "num_trials": len(trials(short)),
         "num_long": len(trials(long)),
         "epochs": short.fixed["epochs"],
@@ -252,8 +280,11 @@ def table(found: dict) -> str:
         (f"runner against a subprocess per trial, {found['num_trials']} trials", "times_subprocess", "{:.2f}", "≥ 6"),
         (f"share of the floor, {found['num_long']} trials", "share_of_floor", "{:.3f}", "≥ 0.75"),
         ("… without the runner's start-up", "share_of_floor_after_start_up", "{:.3f}", ""),
-        (f"cost of the measuring loop, {len(found['loop_ratios'])} pairs", "loop_overhead", "{:.2%}", "≤ 1 %"),
-        ("private memory of the largest worker, MiB", "private_memory_mib", "{:.0f}", "≤ 100 MB"),
+        (f"cost of the measuring loop, {found['loop_rounds']} rounds", "loop_share", "{:.2%}", "≤ 1 %"),
+        ("… in microseconds a step", "loop_microseconds", "{:.1f}", ""),
+        ("… of a bare loop against itself", "loop_floor_microseconds", "{:.1f}", ""),
+        ("… on a bare step of", "step_microseconds", "{:.0f}", ""),
+        ("private memory of a worker, MiB", "private_memory_mib", "{:.0f}", "≤ 100 MB"),
     ]
     rows = [(text, form.format(found[key]), wanted) for text, key, form, wanted in lines]
     rows += [(f"trials a minute, {arm}", f"{rate:.0f}", "") for arm, rate in found["trials_per_minute"].items()]
@@ -265,14 +296,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.split("\n\n")[0])
     parser.add_argument("--trials", type=int, default=24, help="trials of the short comparison [24]")
     parser.add_argument("--long", type=int, default=200, help="trials of the long comparison [200]")
-    parser.add_argument("--epochs", type=int, default=10, help="of each trial; the recipe of digits-cnn has 10 [10]")
-    parser.add_argument("--pairs", type=int, default=60, help="pairs of short trials for the loop's cost [60]")
+    parser.add_argument("--epochs", type=int, default=5, help="of each trial, as in the recipe of digits-cnn [5]")
+    parser.add_argument("--rounds", type=int, default=60, help="rounds of short trials for the loop's cost [60]")
     parser.add_argument("--repeats", type=int, default=3, help="times that every arm is run [3]")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lrbench-peers-") as folder:
         studies = [peer_study(number, options.epochs) for number in (options.trials, options.long)]
-        found = compare(*studies, options.pairs, options.repeats, Path(folder))
+        found = compare(*studies, options.rounds, options.repeats, Path(folder))
     print(table(found))
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")

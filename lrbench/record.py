@@ -164,7 +164,7 @@ COLUMNS: list[Column] = [
         "resources",
         """
         peak_memory_mib       | float64 | MiB | CUDA: largest allocation; CPU: largest resident set of the process
-        private_memory_mib    | float64 | MiB | memory of the process that it shares with no other, at its end
+        private_memory_mib    | float64 | MiB | memory at the end that no other process shares; null below one second
         energy_joules         | float64 | J | the device's energy counter over training (NVML)
         num_parameters        | int64   | | of the model
         """,

@@ -296,10 +296,13 @@ class _Devices:
 def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study, reporter) -> None:
     reporter.preparing(executor_name)
     trials = [trial for *_, trial in todo]
-    where = {**common_columns(os.getcwd()), "study": study.name, "packed": devices.packed, "executor": executor_name}
     with closing(open_executor(executor_name, trials, data_root)) as executor, Writer(out) as writer:
-        import pyarrow.parquet  # noqa: F401 (for the first fold; here it loads while the executor loads torch)
+        # While the executor loads torch: what the first fold wants (pyarrow imports pandas), and what git has to say.
+        import pandas  # noqa: F401
+        import pyarrow.parquet  # noqa: F401
 
+        where = {**common_columns(os.getcwd()), "study": study.name}
+        where |= {"packed": devices.packed, "executor": executor_name}
         if problems := executor.check(trials, data_root):
             raise InputError(*problems)
         queue = deque(todo)

@@ -29,7 +29,7 @@ WORKLOADS: dict[str, dict] = {
         "model_args": {"in_channels": 1, "image_size": 8},
         "data": "digits",
         "recipe": {
-            "epochs": 10,
+            "epochs": 5,
             "batch_size": 64,
             "base_lr": 0.1,
             "optimizer": {"name": "SGD", "momentum": 0.9, "weight_decay": 5e-4},

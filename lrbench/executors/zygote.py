@@ -58,6 +58,7 @@ def main(descriptor: int, settings: dict) -> None:
     except (EOFError, ConnectionResetError, BrokenPipeError):  # the runner has gone, however it went
         for pid in children:
             _kill_group(pid)
+        os._exit(0)  # all that torch loaded takes a second to be taken down in order, and the runner waits for it
 
 
 def _preload(settings: dict) -> None:
