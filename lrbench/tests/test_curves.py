@@ -6,10 +6,11 @@ import torch
 from lrbench.calls import class_names
 from lrbench.errors import InputError
 from lrbench.factors import Warmup, check_level
+from lrbench.shares import resolve_share
 from lrbench.tests.helpers.calls import EVERY_ARGUMENT
 from lrbench.tests.helpers.studies import DIGITS, USERS
 from lrbench.trial.curves import planned_lr
-from lrbench.trial.optim import build_optimizer, build_scheduler, resolve_share, warmup_length
+from lrbench.trial.optim import build_optimizer, build_scheduler, warmup_length
 
 LINEAR = Warmup(kind="linear", steps=4)
 OPEN_LOOP = [name for name in EVERY_ARGUMENT if name != "ReduceLROnPlateau"]

@@ -5,8 +5,9 @@ import torch
 
 from lrbench.errors import InputError
 from lrbench.factors import Warmup, check_level
+from lrbench.shares import resolve_share
 from lrbench.tests.helpers.studies import USERS
-from lrbench.trial.optim import build_optimizer, build_scheduler, resolve_share, warmup_factor, warmup_length
+from lrbench.trial.optim import build_optimizer, build_scheduler, warmup_factor, warmup_length
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ DESCRIBES = {
     "lrbench.record",
     "lrbench.schedules",
     "lrbench.seeds",
+    "lrbench.shares",
     "lrbench.sparkline",
     "lrbench.study",
     "lrbench.torchvision_data",

@@ -5,7 +5,6 @@ callables ("module:attr"), and the warm-up, which multiplies the scheduled rate 
 this does *not* do: check names and arguments (`lrbench.factors` did), or step anything in training.
 """
 
-import math
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lrbench.calls import STEP_COUNTS, Positive
 from lrbench.errors import InputError
 from lrbench.factors import Warmup
+from lrbench.shares import half_up, resolved
 from lrbench.trial.workload import load_attribute
 
 _OURS = ("name", "interval", "monitor", "last_epoch")
@@ -39,23 +38,6 @@ def build_optimizer(table: dict, parameters, base_lr: float) -> Optimizer:
     return getattr(torch.optim, table["name"])(parameters, lr=base_lr, **arguments)
 
 
-def resolve_share(value: int | str, budget: int, least: int) -> int:
-    """Return a count of scheduler steps: a whole number as it is, "30%" of the budget rounded half up.
-
-    A share is at least `least`; it is taken exactly, so that 58% of 25, which is 14.5, gives 15.
-
-    >>> resolve_share("30%", 100, 1), resolve_share("58%", 25, 1), resolve_share("1%", 8, 1), resolve_share(7, 5, 1)
-    (30, 15, 1, 7)
-    """
-    if isinstance(value, str):
-        return max(least, _half_up(Fraction(value.removesuffix("%")) / 100 * budget))
-    return value
-
-
-def _half_up(value: Fraction) -> int:
-    return math.floor(value + Fraction(1, 2))
-
-
 def build_scheduler(table: dict, optimizer: Optimizer, budget: int) -> LRScheduler:
     """Return torch.optim.lr_scheduler.NAME(optimizer, **arguments).
 
@@ -67,27 +49,23 @@ def build_scheduler(table: dict, optimizer: Optimizer, budget: int) -> LRSchedul
     Raises InputError where a named callable is missing or is not callable, and for what torch would accept and get
     wrong in silence.
     """
-    scheduler = _build(table, optimizer, budget)
+    scheduler = _build(resolved(table, budget), optimizer)
     with before_training():
         for _ in range(table.get("last_epoch", -1) + 1):
             scheduler.step()
     return scheduler
 
 
-def _build(table: dict, optimizer: Optimizer, budget: int) -> LRScheduler:
+def _build(table: dict, optimizer: Optimizer) -> LRScheduler:
     name = table["name"]
     arguments = {}
     for key, value in table.items():
         if key in _OURS:
             continue
-        if key in STEP_COUNTS:
-            least = 1 if STEP_COUNTS[key] is Positive else 0
-            each = [resolve_share(item, budget, least) for item in (value if isinstance(value, list) else [value])]
-            value = each if isinstance(value, list) else each[0]
-        elif key in ("lr_lambda", "scale_fn"):
+        if key in ("lr_lambda", "scale_fn"):
             value = [_callable(item) for item in value] if isinstance(value, list) else _callable(value)
         elif key == "schedulers":
-            value = [_build_nested(child, name, optimizer, budget) for child in value]
+            value = [_build_nested(child, name, optimizer) for child in value]
         arguments[key] = value
     if name == "SequentialLR" and arguments["milestones"] != sorted(arguments["milestones"]):
         raise InputError(f"SequentialLR's milestones {arguments['milestones']} do not rise; write them in order")
@@ -113,13 +91,13 @@ def _check_one_cycle(total_steps: int, arguments: dict) -> None:
         )
 
 
-def _build_nested(table: dict, outer: str, optimizer: Optimizer, budget: int) -> LRScheduler:
+def _build_nested(table: dict, outer: str, optimizer: Optimizer) -> LRScheduler:
     why = _REFUSED_NESTING.get((outer, table["name"]))
     if why is not None:
         raise InputError(f"{table['name']} inside {outer}: {why}")
     if table.get("last_epoch", -1) != -1:
         raise InputError(f"last_epoch of {table['name']} belongs to {outer}: one clock drives them all")
-    return _build(table, optimizer, budget)
+    return _build(table, optimizer)
 
 
 @contextmanager
@@ -143,7 +121,7 @@ def warmup_length(warmup: Warmup | Literal["off"], num_steps: int) -> int:
         return 0
     if warmup.steps is not None:
         return warmup.steps
-    return max(1, _half_up(Fraction(str(warmup.fraction)) * num_steps))
+    return max(1, half_up(Fraction(str(warmup.fraction)) * num_steps))
 
 
 def warmup_factor(warmup: Warmup | Literal["off"], length: int, step: int) -> float:
