@@ -80,6 +80,14 @@ def run(
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Go on in a folder that another machine or torch began.")
     ] = False,
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEPS|epoch|off",
+            help="Save a trial's state so often; one that was cut off goes on from there [default: the study's].",
+            show_default=False,
+        ),
+    ] = None,
     data_root: DataRoot = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -102,6 +110,7 @@ def run(
         limit=limit,
         executor=executor,
         mixed=mixed,
+        checkpoint_every=checkpoint_every,
         data_root=data_root,
         reporter=reporter,
     )
@@ -149,11 +158,11 @@ def compact(folder: Folder) -> None:
 @app.command(epilog='Example: lrbench preview "StepLR(step_size=30, gamma=0.1)" --lr 0.05 --epochs 100')
 def preview(
     schedules: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SCHEDULE…", help='A study, or schedulers as torch writes them: "StepLR(step_size=30)".'
         ),
-    ],
+    ] = None,
     lr: Annotated[
         float | None, typer.Option(help="Base learning rate [default: 0.1, or the study's].", show_default=False)
     ] = None,
@@ -167,12 +176,27 @@ def preview(
     warmup: Annotated[
         str | None, typer.Option(help="Warm-up, e.g. '{kind=\"linear\", fraction=0.1}'.", show_default=False)
     ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="What ReduceLROnPlateau sees: 0.9,0.5,0.5 or a file (JSON list, lines).", show_default=False),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figure there: .png or .svg.", show_default=False)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the rates as JSON, one value an epoch.")] = False,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a page of every scheduler there instead.", show_default=False),
+    ] = None,
 ) -> None:
     """Draw learning-rate schedules without training."""
-    from lrbench.preview import preview_command
+    from lrbench.preview import gallery_command, preview_command
 
+    if bool(schedules) == (gallery is not None):
+        raise InputError(
+            'give a study, or schedulers as torch writes them ("StepLR(step_size=30)"), to draw; or --gallery DIR alone'
+        )
+    if gallery is not None:
+        gallery_command(gallery)
+        return
     _one_of("--interval", interval, ("epoch", "step"))
     _at_least("--epochs", epochs, 1)
     _at_least("--steps-per-epoch", steps_per_epoch, 1)
@@ -185,7 +209,25 @@ def preview(
         warmup=None if warmup is None else _level(warmup),
         out=out,
         as_json=json_,
+        metric=metric,
     )
+
+
+@app.command(epilog="Example: lrbench explain ReduceLROnPlateau")
+def explain(
+    scheduler: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SCHEDULER]",
+            help='A scheduler, by its name or called: "StepLR(step_size=30)" [default: all, a line each].',
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Tell what a scheduler's arguments do, what goes wrong with it, and what to type."""
+    from lrbench.explain import explain_command
+
+    explain_command(scheduler)
 
 
 @data_app.command("list", epilog="Example: lrbench data list --data-root ~/data")

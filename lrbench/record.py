@@ -140,6 +140,8 @@ COLUMNS: list[Column] = [
         status                | string  | | completed, diverged, out_of_memory, timed_out or crashed
         error                 | string  | | what went wrong, with the end of the traceback
         stage                 | string  | | how far it came: start, flags, data, build, train, evaluate, done
+        num_resumes           | int32   | | how often a new process went on from its checkpoint; its speed is then null
+        resumed_at_step       | int32   | steps | training steps that the last such process had not to do again
         """,
     ),
     *_columns(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrbench import nvml
+from lrbench.checkpoints import Checkpoint, checkpoint_of, forget, parse_every
 from lrbench.errors import InputError, did_you_mean
 from lrbench.executors import EXECUTORS, Job, Running, open_executor
 from lrbench.factors import Problems, Trial, check_level
@@ -57,6 +58,7 @@ def run_study(
     limit: int | None = None,
     executor: str = "process",
     mixed: bool = False,
+    checkpoint_every: int | str | None = None,
     data_root: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Summary:
@@ -64,11 +66,14 @@ def run_study(
 
     The same call again goes on where the last one stopped, however it stopped. `jobs` bounds how many trials run at
     once (default: one for each GPU, or as many as there are cores for); `limit` how many are run by this call; `retry`
-    runs the failed ones again; `mixed` allows a folder that was begun on another machine or torch version. Raises
+    runs the failed ones again; `mixed` allows a folder that was begun on another machine or torch version.
+    After `checkpoint_every` optimizer steps, or each "epoch" (default: as the study says), a trial writes its whole
+    state, off the clock, and one that was cut off goes on from there; "off" neither writes nor reads it. Raises
     InputError for what is wrong with the request, before anything trains, and StoreError when the folder cannot be
     written. Ctrl-C ends the trials in flight and returns.
     """
     _check_request(device, jobs, time_limit_seconds, limit, executor)
+    every = parse_every(study.checkpoint_every if checkpoint_every is None else checkpoint_every, "--checkpoint-every")
     out = Path(out if out is not None else Path("results") / study.name)
     reporter = reporter or default_reporter()
     data_root = find_data_root(data_root)
@@ -95,7 +100,7 @@ def run_study(
         if todo:
             with _terminate_as_interrupt():
                 try:
-                    _run(todo, out, executor, devices, time_limit_seconds, data_root, study, reporter)
+                    _run(todo, out, executor, devices, time_limit_seconds, data_root, study, every, reporter)
                 except KeyboardInterrupt:
                     interrupted = True
                 finally:
@@ -117,12 +122,23 @@ def run_study(
     return summary
 
 
-def run_trial(trial: Trial, *, device: str = "auto", data_root: str | Path | None = None) -> dict:
+def run_trial(
+    trial: Trial,
+    *,
+    device: str = "auto",
+    data_root: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int | str = "epoch",
+) -> dict:
     """Run one trial in a fresh process and return its row; nothing is written. See results/README.md for the columns.
+
+    With a `checkpoint`, a file, the trial goes on from what lies there and writes its state there after every
+    `checkpoint_every` optimizer steps, or each "epoch"; the file is left where it is.
 
     Raises InputError where the trial's workload, data, optimizer or scheduler cannot be had.
     """
     _check_request(device)
+    every = parse_every(checkpoint_every, "checkpoint_every")
     if trial.device == "auto":
         trial = Trial(**{**trial.content, "device": default_device() if device == "auto" else device})
     devices = _Devices([trial], jobs=1)
@@ -133,7 +149,9 @@ def run_trial(trial: Trial, *, device: str = "auto", data_root: str | Path | Non
             raise InputError(*problems)
         claim = devices.claim(trial)
         columns = {**common_columns(os.getcwd()), "packed": False, "executor": "process"}
-        processes.start(Job(trial=trial, cores=claim.cores, gpu=claim.gpu, data_root=root, columns=columns))
+        at = Checkpoint(path=Path(checkpoint).resolve(), every=every) if checkpoint is not None else None
+        job = Job(trial=trial, cores=claim.cores, gpu=claim.gpu, data_root=root, columns=columns, checkpoint=at)
+        processes.start(job)
         while True:
             for running in processes.wait(POLL_SECONDS):
                 return _row_of(running, None)
@@ -293,7 +311,7 @@ class _Devices:
 # ----------------------------------------------------------------------------------------------------------- the loop
 
 
-def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study, reporter) -> None:
+def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study, every, reporter) -> None:
     reporter.preparing(executor_name)
     trials = [trial for *_, trial in todo]
     with closing(open_executor(executor_name, trials, data_root)) as executor, Writer(out) as writer:
@@ -312,7 +330,14 @@ def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study
             while queue and (claim := devices.claim(queue[0][3])):
                 block, position, attempt, trial = queue.popleft()
                 columns = {**where, "block": block, "position": position, "attempt": attempt}
-                job = Job(trial=trial, cores=claim.cores, gpu=claim.gpu, data_root=data_root, columns=columns)
+                job = Job(
+                    trial=trial,
+                    cores=claim.cores,
+                    gpu=claim.gpu,
+                    data_root=data_root,
+                    columns=columns,
+                    checkpoint=checkpoint_of(out, trial.trial_id, every),
+                )
                 started = executor.start(job)
                 running[id(started)] = (started, claim)
                 reporter.started(started)
@@ -321,6 +346,8 @@ def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study
                 devices.release(claim)
                 row = _row_of(ended, time_limit_seconds)
                 writer.commit(row)
+                if row["status"] in ("completed", "diverged"):  # any other may go on, with --retry
+                    forget(out, row["trial_id"])
                 reporter.finished(row)
             for late, _ in running.values():
                 if time_limit_seconds is not None and time.monotonic() - late.started > time_limit_seconds:

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lrbench.checkpoints import parse_every
 from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import FACTORS, REQUIRED, SEEDS, Problems, Trial, check_level, recipe, unknown_factor
 
@@ -31,6 +32,7 @@ class Study(BaseModel):
     name: str
     question: str
     replicates: int
+    checkpoint_every: int | str = "off"  # optimizer steps, or "epoch"; changes no result, so it is no factor
     fixed: dict[str, Any]
     grid: dict[str, list]
 
@@ -39,6 +41,7 @@ class Study(BaseModel):
         document = {
             "question": self.question,
             "replicates": self.replicates,
+            "checkpoint_every": self.checkpoint_every,
             "fixed": {k: v for k, v in self.fixed.items() if k not in levels},
             "grid": {k: v for k, v in self.grid.items() if k not in levels},
         }
@@ -90,7 +93,7 @@ def parse_study(document: dict, name: str, source: str) -> Study:
         if line not in problems:
             problems.append(line)
 
-    top = {"question", "replicates", "fixed", "grid"}
+    top = {"question", "replicates", "checkpoint_every", "fixed", "grid"}
     for key in document:
         if key not in top:
             where = (
@@ -105,6 +108,11 @@ def parse_study(document: dict, name: str, source: str) -> Study:
     replicates = document.get("replicates", 1)
     if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 1:
         problem("replicates", f"found {replicates!r}; allowed: a whole number from 1 on")
+    checkpoint_every = document.get("checkpoint_every", "off")
+    try:
+        parse_every(checkpoint_every, "")
+    except InputError as error:
+        problem("checkpoint_every", str(error).strip())
     tables = {}
     for table in ("fixed", "grid"):
         tables[table] = document.get(table, {})
@@ -160,7 +168,14 @@ def parse_study(document: dict, name: str, source: str) -> Study:
     count = math.prod(len(levels) for levels in grid.values()) * replicates
     if count > MAX_TRIALS:
         raise InputError(f"{source}: its grid makes {count:,} trials; a study has at most {MAX_TRIALS:,}")
-    study = Study(name=name, question=question, replicates=replicates, fixed=fixed, grid=grid)
+    study = Study(
+        name=name,
+        question=question,
+        replicates=replicates,
+        checkpoint_every=checkpoint_every,
+        fixed=fixed,
+        grid=grid,
+    )
     try:
         for point in _product(grid, [factor for factor in grid if factor not in SEEDS]):
             _condition({**fixed, **point}, "auto")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from lrbench.checkpoints import Checkpoint
 from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import Trial
 
@@ -23,6 +24,7 @@ class Job:
     gpu: str | None  # what CUDA_VISIBLE_DEVICES takes
     data_root: Path | None
     columns: dict
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(kw_only=True)

@@ -33,7 +33,9 @@ class InlineExecutor:
         if job.cores:
             os.sched_setaffinity(0, job.cores)
         try:
-            running.row = run_here(job.trial, device=device, data_root=job.data_root, where=job.columns)
+            running.row = run_here(
+                job.trial, device=device, data_root=job.data_root, where=job.columns, checkpoint=job.checkpoint
+            )
         finally:
             os.sched_setaffinity(0, cores)
         self._ended.append(replace(running, exit=0))

@@ -73,6 +73,7 @@ class ProcessExecutor:
             "gpu": job.gpu,
             "data_root": job.data_root,
             "columns": job.columns,
+            "checkpoint": job.checkpoint,
         }
         number, receiver = self._send("run", payload, log)
         running = Running(job=job, started=time.monotonic())

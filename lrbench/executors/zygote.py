@@ -170,6 +170,7 @@ def _run(payload: dict, answer: Connection) -> None:
         device=device,
         data_root=payload["data_root"],
         where=payload["columns"],
+        checkpoint=payload["checkpoint"],
         report=lambda stage, share: answer.send(("stage", stage, share)),
     )
     answer.send(("row", row))

@@ -15,10 +15,14 @@ ROOT = Path(__file__).parents[2]
 DESCRIBES = {
     "lrbench",
     "lrbench.calls",
+    "lrbench.checkpoints",
+    "lrbench.closed_forms",
     "lrbench.errors",
     "lrbench.factors",
+    "lrbench.lr_plan",
     "lrbench.nvml",
     "lrbench.place",
+    "lrbench.plan_warnings",
     "lrbench.record",
     "lrbench.schedules",
     "lrbench.seeds",
@@ -87,17 +91,30 @@ def test_what_describes_imports_nothing_that_acts(name):
 
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if in_room(name, "lrbench.trial")))
 def test_the_trial_room_stands_on_descriptions_alone(name):
-    """A trial knows no store, no runner, no executor, no reporter and no analysis."""
+    """A trial knows no store, no runner, no executor, no reporter and no analysis; besides what describes, it has the
+    schedulers."""
     ours = {module for module in EVERYWHERE[name] if module in MODULES and not in_room(module, "lrbench.trial")}
-    assert ours <= DESCRIBES
+    assert {module for module in ours if not in_room(module, "lrbench.schedulers")} <= DESCRIBES
 
 
-@pytest.mark.parametrize("name", sorted(name for name in MODULES if not in_room(name, "lrbench.trial")))
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if in_room(name, "lrbench.schedulers")))
+def test_the_schedulers_need_torch_and_the_formulas_alone(name):
+    """Whoever takes a scheduler into a loop of their own loads torch and the pure schedules, and no more of lrbench."""
+    ours = {module for module in EVERYWHERE[name] if module in MODULES and not in_room(module, "lrbench.schedulers")}
+    assert ours <= {"lrbench.schedules"}
+    assert not EVERYWHERE[name] & (HEAVY - {"torch"})
+
+
+OUTSIDE = sorted(name for name in MODULES if not in_room(name, "lrbench.trial"))
+
+
+@pytest.mark.parametrize("name", [name for name in OUTSIDE if not in_room(name, "lrbench.schedulers")])
 def test_torch_is_loaded_in_the_trial_room_alone(name):
-    """Outside the trial room no module imports torch or a trial's module at its top; pandas and scipy neither in
-    lrbench; and analysis imports torch nowhere."""
+    """Outside the trial room and the schedulers no module imports torch or one of theirs at its top; pandas and scipy
+    neither in lrbench; and analysis imports torch nowhere."""
     assert not TOP[name] & {"torch", "torchvision"}
     assert not {module for module in TOP[name] if in_room(module, "lrbench.trial")}
+    assert not {module for module in TOP[name] if in_room(module, "lrbench.schedulers")}
     if in_room(name, "lrbench"):
         assert not TOP[name] & HEAVY
     else:

@@ -55,7 +55,7 @@ def test_run_report_show_and_preview_work_outside_the_checkout(elsewhere):
     html = (elsewhere.folder / "work" / "out here" / "report" / "report.html").read_text()
     assert "3 trials" in html
     shown = elsewhere("lrbench", "show", "out here")
-    assert "3 of 336 trials" in shown.stdout, shown.stderr
+    assert "3 of 448 trials" in shown.stdout, shown.stderr
     previewed = elsewhere("lrbench", "preview", "quickstart", "--json")
     assert len(json.loads(previewed.stdout)["schedules"]) == 7, previewed.stderr
     assert elsewhere("lrbench", "--version").stdout.startswith("lrbench ")

@@ -53,6 +53,20 @@ class StepClock:
             known = joules is not None and self._joules_at_start is not None
             self._joules = self._joules + joules - self._joules_at_start if known else float("nan")
 
+    def state_dict(self) -> dict:
+        """Return what is needed to go on in another process; only while off the clock."""
+        return {
+            "num_steps": self.num_steps,
+            "seconds": dict(self._seconds),
+            "phase": self._phase,
+            "joules": self._joules,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from there. The single steps of the earlier process are forgotten: one timing is of one process."""
+        self.num_steps, self._phase, self._joules = state["num_steps"], state["phase"], state["joules"]
+        self._seconds = dict(state["seconds"])
+
     def columns(self, batch_size: int) -> dict:
         """Return the `time` columns that come from the clock; null where the job was too short to tell."""
         num_steady = max(0, self.num_steps - 1 - self._num_settle)

@@ -1,11 +1,13 @@
 """The rates that a scheduler plans, without training: torch's own scheduler, stepped where lrbench.trial.loop steps it.
 
-What this does *not* do: measure a metric (ReduceLROnPlateau is shown one that never improves, its worst case), or build
-a model: parameter groups are dummies, all at base_lr.
+What this does *not* do: measure a metric (a ReduceLROnPlateau is shown the one given, or one that never improves, its
+worst case, or one that always does, its best), or build a model: parameter groups are dummies, all at base_lr.
 """
 
 import inspect
+import itertools
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -28,13 +30,15 @@ def planned_lr(
     epochs: int,
     steps_per_epoch: int,
     warmup: Warmup | Literal["off"],
+    metric: Literal["never improves", "always improves"] | list[float] = "never improves",
 ) -> list[list[float]]:
     """Return, for each parameter group, the rate that would be applied at each optimizer step.
 
     Shape (groups, epochs * steps_per_epoch), as a row's `applied_lr`; an epoch's first rate stands at
     epoch * steps_per_epoch. There are as many groups as the longest per-group list of the scheduler has entries, at
-    least one. Raises InputError for what torch, or the user's callable, refuses, and for a rate that is not finite,
-    with the epoch.
+    least one, and as many as a PerGroupLR has schedulers. The values of `metric` go to the calls of step() in their
+    order; past its end the last one stays. Raises InputError for what torch, or the user's callable, refuses, and for a
+    rate that is not finite, with the epoch.
     """
     per_step = scheduler["interval"] == "step"
     num_steps = epochs * steps_per_epoch
@@ -46,7 +50,7 @@ def planned_lr(
             built = build_optimizer(optimizer, groups, base_lr)
             plan = build_scheduler(scheduler, built, num_steps if per_step else epochs)
             rates: list[list[float]] = [[] for _ in groups]
-            metrics = _never_improves(scheduler)
+            metrics = _metrics(scheduler, metric)
             for epoch in range(epochs):
                 place = f"in epoch {epoch}"
                 for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
@@ -74,17 +78,33 @@ def num_groups(scheduler: dict) -> int:
     (2, 1)
     """
     lengths = [len(scheduler[key]) for key in _PER_GROUP if isinstance(scheduler.get(key), list)]
-    return max([1, *lengths, *(num_groups(child) for child in scheduler.get("schedulers", []))])
+    children = scheduler.get("schedulers", [])
+    if scheduler["name"] == "PerGroupLR":  # each of its children sees one group alone
+        return max(1, len(children))
+    return max([1, *lengths, *map(num_groups, children)])
 
 
-def _never_improves(scheduler: dict):
-    """Yield a metric's values, the first of them the best; or nothing at all where the scheduler wants none."""
-    if scheduler["name"] != "ReduceLROnPlateau":
-        while True:
-            yield ()
-    yield (1.0,)
-    while True:
-        yield (-math.inf if scheduler.get("mode") == "max" else math.inf,)
+def _metrics(scheduler: dict, metric: Literal["never improves", "always improves"] | list[float]) -> Iterator[tuple]:
+    """Yield the arguments of each call of step(): a metric's value, or nothing where nobody looks at one."""
+    plateaus = _plateaus(scheduler)
+    if not plateaus:
+        return itertools.repeat(())
+    if isinstance(metric, list):
+        return zip(itertools.chain(metric, itertools.repeat(metric[-1])))
+    rising = plateaus[0].get("mode") == "max"
+    if metric == "never improves":
+        return zip(itertools.chain([0.0], itertools.repeat(-math.inf if rising else math.inf)))
+    if plateaus[0].get("threshold_mode") == "abs":
+        apart = (1.0 if rising else -1.0) * (1 + 2 * plateaus[0].get("threshold", 1e-4))
+        return zip(itertools.count(0.0, apart))
+    # Below 0 a share of the best is a bound on the easy side: whatever moves the right way is better.
+    return zip(-1 / number if rising else -float(number) for number in itertools.count(1))
+
+
+def _plateaus(scheduler: dict) -> list[dict]:
+    if scheduler["name"] == "ReduceLROnPlateau":
+        return [scheduler]
+    return [found for child in scheduler.get("schedulers", []) for found in _plateaus(child)]
 
 
 @contextmanager

@@ -20,9 +20,11 @@ from time import perf_counter
 import torch
 
 from lrbench import nvml, place
+from lrbench.checkpoints import Checkpoint
 from lrbench.factors import Trial
 from lrbench.record import trial_columns
 from lrbench.seeds import derive_seed
+from lrbench.trial.checkpoint import Course, Parts, restore, write
 from lrbench.trial.clock import StepClock
 from lrbench.trial.data import augmentation, batch, normalise, stage
 from lrbench.trial.digest import digest, digest_model
@@ -43,12 +45,14 @@ def run_here(
     device: str,
     data_root: Path | None,
     where: dict,
+    checkpoint: Checkpoint | None = None,
     report: Callable[[str, float], None] = lambda stage, share: None,
 ) -> dict:
     """Run the trial in this process and return its row; a failure is a row with its status.
 
     `device` is torch's name of the device in this process ("cpu", "cuda:0"); `where` are the columns that all trials
-    of a run share; `report(stage, share of the epochs done)` is called off the clock.
+    of a run share; `report(stage, share of the epochs done)` is called off the clock. With a `checkpoint` the trial
+    goes on from what lies there, and writes there how far it has come.
     """
     began = perf_counter()
     row = {
@@ -66,7 +70,8 @@ def run_here(
         report(stage, share)
 
     try:
-        row["status"] = "completed" if _train(trial, torch.device(device), data_root, row, reached) else "diverged"
+        finite = _train(trial, torch.device(device), data_root, checkpoint, row, reached)
+        row["status"] = "completed" if finite else "diverged"
     except Exception as error:  # noqa: BLE001 (user code runs here; whatever it raises is this trial's row)
         row["status"] = "out_of_memory" if _is_out_of_memory(error) else "crashed"
         told = "".join(traceback.format_exception(error))[-4000:]
@@ -77,7 +82,14 @@ def run_here(
     return row
 
 
-def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict, reached: Callable) -> bool:
+def _train(
+    trial: Trial,
+    device: torch.device,
+    data_root: Path | None,
+    checkpoint: Checkpoint | None,
+    row: dict,
+    reached: Callable,
+) -> bool:
     """Fill `row` with what is seen; return False where the loss stopped being finite."""
     reached("flags")
     set_flags(trial)
@@ -120,25 +132,35 @@ def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict
     forward = model if trial.compile == "off" else torch.compile(model, mode=trial.compile)
     row["build_seconds"] = perf_counter() - began
 
-    applied_lr: list[list[float]] = [[] for _ in optimizer.param_groups]
+    autocast = nullcontext()  # a disabled autocast costs half a percent of a step of the smallest network
+    if trial.precision != "fp32":
+        autocast = torch.autocast(device.type, AUTOCAST[trial.precision])
+    clock = StepClock(device, num_steps, gpu)
+    finite = True
+    torch.manual_seed(derive_seed("dropout", trial.seed_dropout))
+    course = Course(applied_lr=[[] for _ in optimizer.param_groups])
+    parts = Parts(model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, clock=clock, device=device)
+    if checkpoint is not None:
+        course = restore(checkpoint.path, trial, parts) or course
+    applied_lr = course.applied_lr
 
     def record_lr(optimizer, *_):
         for rates, group in zip(applied_lr, optimizer.param_groups, strict=True):
             rates.append(float(group["lr"]))
 
     optimizer.register_step_pre_hook(record_lr)  # torch calls it inside each step that is not skipped
-    autocast = nullcontext()  # a disabled autocast costs half a percent of a step of the smallest network
-    if trial.precision != "fp32":
-        autocast = torch.autocast(device.type, AUTOCAST[trial.precision])
-    train_loss_steps: list[float] = []
-    curves: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_accuracy": []}
-    clock = StepClock(device, num_steps, gpu)
-    evaluate_seconds = 0.0
-    finite = True
-    torch.manual_seed(derive_seed("dropout", trial.seed_dropout))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    peak_mib = 0.0
+
+    def save() -> None:
+        course.num_steps = clock.num_steps
+        write(checkpoint.path, trial, parts, course)
+
+    def step_scheduler(metric: float | None) -> None:
+        course.scheduler_steps.append(len(applied_lr[0]))
+        if monitor:
+            course.metrics.append(metric)
+        scheduler.step(*([metric] if monitor else []))
 
     clipped = trial.clip_grad_norm != "off" or trial.clip_grad_value != "off"
 
@@ -157,7 +179,7 @@ def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict
         return loss.detach()
 
     reached("train")
-    for epoch in range(trial.epochs):
+    for epoch in range(course.epoch, trial.epochs):
         model.train()
         clock.start()
         order = torch.randperm(len(images), generator=_generator("order", trial.seed_order, epoch)).to(device)
@@ -168,8 +190,8 @@ def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict
             workload.flip,
         )
         offsets, flips = offsets.to(device), flips.to(device)
-        losses: list[torch.Tensor] = []  # stay on the device until the epoch's end
-        for step in range(steps_per_epoch):
+        losses = course.losses
+        for step in range(course.step, steps_per_epoch):
             index = order[step * trial.batch_size : (step + 1) * trial.batch_size]
             x = batch(images, index, offsets, flips, mean, std, workload.crop_padding, memory_format)
             y = labels[index]
@@ -194,34 +216,46 @@ def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict
             if warming:
                 for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
                     group["lr"] = rate
-            if per_step and len(applied_lr[0]) > num_before:  # a step that the GradScaler skipped does not count
-                scheduler.step(*([losses[-1].item()] if monitor else []))
+            skipped = len(applied_lr[0]) == num_before  # by the GradScaler
+            if warming and not skipped:
+                course.multipliers.append(factor)
+            if per_step and not skipped:
+                step_scheduler(losses[-1].item() if monitor else None)
             clock.step()
+            course.step = step + 1
+            if checkpoint is not None and course.step < steps_per_epoch and checkpoint.due(clock.num_steps, False):
+                clock.stop()
+                save()
+                clock.start()
         clock.stop()
 
         # Off the clock: the epoch's losses, validation, and the scheduler, which may want to see them.
         epoch_losses = torch.stack(losses).float()
-        train_loss_steps += epoch_losses.tolist()
-        curves["train_loss"].append(epoch_losses.double().mean().item())
+        course.train_loss_steps += epoch_losses.tolist()
+        course.train_loss_curve.append(epoch_losses.double().mean().item())
+        course.losses = []
         if device.type == "cuda":
-            peak_mib = max(peak_mib, torch.cuda.max_memory_allocated(device) / 2**20)
+            course.peak_mib = max(course.peak_mib, torch.cuda.max_memory_allocated(device) / 2**20)
         began = perf_counter()
         logits = _logits(model, staged.val_images, mean, std, device, memory_format, autocast)
         loss, accuracy = _quality(logits, staged.val_labels, workload.loss)
-        evaluate_seconds += perf_counter() - began
-        curves["val_loss"].append(loss)
-        curves["val_accuracy"].append(accuracy)
-        finite = math.isfinite(curves["train_loss"][-1]) and math.isfinite(loss)
+        course.evaluate_seconds += perf_counter() - began
+        course.val_loss_curve.append(loss)
+        course.val_accuracy_curve.append(accuracy)
+        finite = math.isfinite(course.train_loss_curve[-1]) and math.isfinite(loss)
         if not finite:
             break
         if not per_step:
-            scheduler.step(*([curves[monitor][-1]] if monitor else []))
+            step_scheduler(getattr(course, f"{monitor}_curve")[-1] if monitor else None)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        course.epoch, course.step = epoch + 1, 0
+        if checkpoint is not None and course.epoch < trial.epochs and checkpoint.due(clock.num_steps, True):
+            save()
         reached("train", (epoch + 1) / trial.epochs)
 
     if device.type != "cuda":
-        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        course.peak_mib = max(course.peak_mib, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     effective = read_flags()
     weights_device = next((str(parameter.device) for parameter in model.parameters()), str(device))
     row |= {
@@ -231,19 +265,23 @@ def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict
         **clock.columns(trial.batch_size),
         **(gpu.state() if gpu else {}),
         "num_optimizer_steps": len(applied_lr[0]),
-        "peak_memory_mib": peak_mib,
-        "train_loss_curve": curves["train_loss"],
-        "val_loss_curve": curves["val_loss"],
-        "val_accuracy_curve": curves["val_accuracy"],
-        "train_loss_steps": train_loss_steps,
+        "peak_memory_mib": course.peak_mib,
+        "num_resumes": course.num_resumes,
+        "resumed_at_step": course.resumed_at_step,
+        "train_loss_curve": course.train_loss_curve,
+        "val_loss_curve": course.val_loss_curve,
+        "val_accuracy_curve": course.val_accuracy_curve,
+        "train_loss_steps": course.train_loss_steps,
         "applied_lr": applied_lr,
         "applied_lr_sha256": sha256(json.dumps(applied_lr).encode()).hexdigest(),
-        "final_train_loss": curves["train_loss"][-1],
-        "final_val_loss": curves["val_loss"][-1],
-        "final_val_accuracy": curves["val_accuracy"][-1],
+        "final_train_loss": course.train_loss_curve[-1],
+        "final_val_loss": course.val_loss_curve[-1],
+        "final_val_accuracy": course.val_accuracy_curve[-1],
         "weights_sha256": digest_model(model),
-        "evaluate_seconds": evaluate_seconds,
+        "evaluate_seconds": course.evaluate_seconds,
     }
+    if course.num_resumes:  # a speed is of one process
+        row |= dict.fromkeys(("samples_per_second", "step_seconds_median", "step_seconds_p95"))
     if not finite:
         row["error"] = f"the loss was no longer finite in epoch {epoch + 1} of {trial.epochs}"
         return False
@@ -261,7 +299,7 @@ def _train(trial: Trial, device: torch.device, data_root: Path | None, row: dict
         "predictions_sha256": digest([("predictions", predictions)]),
         "probe_logits": probe.flatten().tolist(),
         "logits_sha256": digest([("logits", probe)]),
-        "evaluate_seconds": evaluate_seconds + perf_counter() - began,
+        "evaluate_seconds": course.evaluate_seconds + perf_counter() - began,
     }
     if device.type == "cuda":  # one more step, after all that is kept: the plans of this process are still in its cache
         model.train()
