@@ -36,6 +36,8 @@ STEP_COUNTS = {
     "milestones": Count,
     "patience": Count,
     "cooldown": Count,
+    "decay_steps": Positive,
+    "timescale": Positive,
 }
 # Left out, they mean the whole budget. torch has no default for T_max and T_0; OneCycleLR wants total_steps.
 # Momentum stays where the optimizer put it unless asked: otherwise a schedule changes two things at once.
@@ -43,7 +45,14 @@ SCHEDULER_DEFAULTS = {
     "CosineAnnealingLR": {"T_max": "100%"},
     "OneCycleLR": {"total_steps": "100%", "cycle_momentum": False},
     "CyclicLR": {"cycle_momentum": False},
+    "WarmupStableDecayLR": {"total_steps": "100%", "decay_steps": "20%"},
+    "CosineDecayLR": {"total_steps": "100%"},
+    "LinearDecayLR": {"total_steps": "100%"},
+    "REXLR": {"total_steps": "100%"},
+    "TanhDecayLR": {"total_steps": "100%"},
 }
+# Schedulers made of others: they hold a list of tables under `schedulers`.
+COMPOSITES = ("SequentialLR", "ChainedScheduler", "SequenceLR", "ProductLR", "PerGroupLR")
 _NOT_ARGUMENTS = {"self", "optimizer", "params", "lr"}
 _ABSTRACT = {"LRScheduler", "Optimizer"}
 
@@ -98,6 +107,33 @@ def class_names(kind: Literal["scheduler", "optimizer"]) -> list[str]:
     return list(_constructors(kind))
 
 
+@cache
+def _own_constructors() -> dict[str, ast.FunctionDef]:
+    folder = Path(__file__).parent / "schedulers"
+    found = {}
+    for path in (folder / "shapes.py", folder / "composition.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                methods = {method.name: method for method in node.body if isinstance(method, ast.FunctionDef)}
+                found[node.name] = methods["__init__"]
+    return dict(sorted(found.items()))
+
+
+def own_schedulers() -> list[str]:
+    """Return the classes of lrbench.schedulers that a study can name beside torch's, sorted."""
+    return list(_own_constructors())
+
+
+def known_names(kind: Literal["scheduler", "optimizer"]) -> list[str]:
+    """Return every class that a study can name: torch's, and for schedulers those of lrbench.schedulers."""
+    return [*class_names(kind), *(own_schedulers() if kind == "scheduler" else [])]
+
+
+def is_reference(name: str) -> bool:
+    """Tell whether a name is that of the user's own code, "module:attr"."""
+    return bool(re.fullmatch(_REFERENCE, name))
+
+
 def _union(annotation: ast.expr) -> list[ast.expr]:
     if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
         return _union(annotation.left) + _union(annotation.right)
@@ -123,6 +159,7 @@ def _type(text: str, name: str) -> Any | None:
         "list[Callable[[int], float]]": list[Reference],
         "list[LRScheduler]": list[dict | str],
         "Sequence[LRScheduler]": list[dict | str],
+        "list[Factory]": list[dict | str],
     }
     if text in simple:
         return simple[text]
@@ -137,7 +174,7 @@ def _type(text: str, name: str) -> Any | None:
 @cache
 def arguments_model(kind: Literal["scheduler", "optimizer"], name: str) -> type[BaseModel]:
     """Return a strict pydantic model of the arguments that class `name` takes in the installed torch."""
-    init = _constructors(kind)[name]
+    init = _constructors(kind).get(name) or _own_constructors()[name]
     positional = init.args.args
     defaults = [None] * (len(positional) - len(init.args.defaults)) + list(init.args.defaults)
     fields: dict[str, Any] = {}
@@ -158,7 +195,8 @@ def arguments_model(kind: Literal["scheduler", "optimizer"], name: str) -> type[
 
 
 # What may stand without quotes in a call, as format_call writes it: a share of the budget, the name of a callable.
-_UNQUOTED = r"\d+(?:\.\d+)?%|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
+_REFERENCE = r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
+_UNQUOTED = rf"\d+(?:\.\d+)?%|{_REFERENCE}"
 _BARE = re.compile(rf"""(?P<text>'[^']*'|"[^"]*")|(?P<before>[=(\[,]\s*)(?P<bare>{_UNQUOTED})(?=\s*[,)\]])""")
 _EXAMPLE = "Write it as torch does, e.g. StepLR(step_size=30, gamma=0.1)"
 
@@ -171,14 +209,19 @@ def parse_call(text: str, kind: Literal["scheduler", "optimizer"]) -> dict:
     >>> parse_call("LambdaLR(optimizer, lr_lambda=my_schedules:decay)", "scheduler")
     {'name': 'LambdaLR', 'lr_lambda': 'my_schedules:decay'}
 
+    >>> parse_call("my_schedules:Decay(power=2)", "scheduler")
+    {'name': 'my_schedules:Decay', 'power': 2}
+
     A bare name is a call without arguments; the optimizer may stand first, as in torch, and is left out, and so is an
     argument that is None (torch's word for "not given"). Raises InputError for anything else, with the part at fault.
     """
     text = text.strip().replace("\n", " ")
-    quoted = _BARE.sub(lambda m: m["text"] or f"{m['before']}'{m['bare']}'", text)
+    own = re.match(_REFERENCE, text)
+    called = f"user{text[own.end() :]}" if own else text  # a name with a colon is no Python
+    quoted = _BARE.sub(lambda m: m["text"] or f"{m['before']}'{m['bare']}'", called)
     try:
-        node = ast.parse(quoted, mode="eval").body
-        return _table(node, text, kind)
+        table = _table(ast.parse(quoted, mode="eval").body, text, kind)
+        return {**table, "name": own[0]} if own else table
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
         where = f" at column {error.offset}" if quoted == text and getattr(error, "offset", 0) else ""
         raise InputError(f"{text!r} is not a call: {getattr(error, 'msg', error)}{where}. {_EXAMPLE}") from None
@@ -213,7 +256,9 @@ def _table(node: ast.expr, text: str, kind) -> dict:
         raise refuse(node, "is not a call of a named class")
     table = {"name": name}
     positional = [part for part in node.args if _dotted(part).rpartition(".")[2] not in ("optimizer", "opt")]
-    if positional and name not in _constructors(kind):
+    if positional and re.match(_REFERENCE, text):
+        raise refuse(positional[0], "has no name: arguments of your own code are given by name, as in decay(power=2)")
+    if positional and name not in known_names(kind):
         raise InputError(f"{text!r}: {unknown_class(kind, name)}")
     known = list(arguments_model(kind, name).model_fields) if positional else []
     if len(positional) > len(known):
@@ -263,7 +308,10 @@ def _stays_bare(text: str) -> bool:
 def unknown_class(kind: str, name: str) -> str:
     """Say that `name` is no torch class of this kind, what is, and what was probably meant."""
     home = "torch.optim.lr_scheduler" if kind == "scheduler" else "torch.optim"
+    known = ", ".join(class_names(kind))
+    if kind == "scheduler":
+        known += f"; of lrbench.schedulers: {', '.join(own_schedulers())}; or your own as module:attr"
     return (
         f"{name!r} is no class of {home} {torch_version_file()['version'].split('+')[0]}."
-        f"{did_you_mean(name, class_names(kind))} Known: {', '.join(class_names(kind))}"
+        f"{did_you_mean(name, known_names(kind))} Known: {known}"
     )

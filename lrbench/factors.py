@@ -22,12 +22,14 @@ from pydantic import (
 )
 
 from lrbench.calls import (
+    COMPOSITES,
     SCHEDULER_DEFAULTS,
     STEP_COUNTS,
     Reference,
     arguments_model,
-    class_names,
     format_call,
+    is_reference,
+    known_names,
     parse_call,
     unknown_class,
 )
@@ -63,12 +65,14 @@ def _call(value: Any, kind: Literal["scheduler", "optimizer"], place: tuple = ()
         raise Problems([(place, f"found {value!r}; a {kind} is a table with a name, as in {_EXAMPLES[kind]}")])
     table = dict(value)
     name = table.pop("name")
-    if name not in class_names(kind):
+    own_code = kind == "scheduler" and is_reference(name)
+    if name not in known_names(kind) and not own_code:
         raise Problems([((*place, "name"), unknown_class(kind, name))])
     found: list[tuple[tuple, str]] = []
     extra = {}
     if kind == "scheduler":
         table = {**SCHEDULER_DEFAULTS.get(name, {}), **table}
+        given = table.pop("monitor", None) if name in COMPOSITES else None
         extra, problems = _scheduler_extras(name, table, place, nested)
         found += problems
         if isinstance(table.get("schedulers"), list):
@@ -78,6 +82,12 @@ def _call(value: Any, kind: Literal["scheduler", "optimizer"], place: tuple = ()
                     table["schedulers"][index] = _call(child, kind, (*place, "schedulers", index), nested=True)
                 except Problems as error:
                     found += error.found
+            if not found:
+                found += _one_metric(table["schedulers"], given, extra, place, nested)
+    if own_code:
+        if found:
+            raise Problems(found)
+        return {"name": name, **table, **extra}
     model = arguments_model(kind, name)
     try:  # the dump makes 1 and 1.0 the same level of a float argument, and so the same trial
         table = model.model_validate(table).model_dump(exclude_unset=True)
@@ -92,22 +102,19 @@ def _scheduler_extras(name: str, table: dict, place: tuple, nested: bool) -> tup
     """Take out of `table` what is ours and not torch's: `interval`, and for ReduceLROnPlateau `monitor`."""
     extra, found = {}, []
     plateau = name == "ReduceLROnPlateau"
-    if nested and plateau:
-        found.append(
-            (place, "ReduceLROnPlateau needs a metric, so torch's SequentialLR and ChainedScheduler refuse it")
-        )
+    watches = plateau or (is_reference(name) and "monitor" in table)  # the user's own says so by naming a metric
     if "interval" in table or not nested:
         extra["interval"] = table.pop("interval", "epoch")
         if extra["interval"] not in ("epoch", "step"):
             found.append(((*place, "interval"), f"found {extra['interval']!r}; allowed: 'epoch', 'step'"))
         if nested:
             found.append(((*place, "interval"), "belongs to the outermost scheduler: one clock drives them all"))
-    if plateau:
+    if watches:
         extra["monitor"] = monitor = table.pop("monitor", "val_loss")
         if monitor not in MONITORS:
             hint = did_you_mean(str(monitor), MONITORS)
             found.append(((*place, "monitor"), f"found {monitor!r}; allowed: {', '.join(MONITORS)}.{hint}"))
-        elif table.get("mode", "min") != MONITORS[monitor]:
+        elif plateau and table.get("mode", "min") != MONITORS[monitor]:
             wanted = f'mode = "{MONITORS[monitor]}"'
             found.append(
                 ((*place, "mode"), f"with monitor {monitor!r} the rate would fall on progress: write {wanted}")
@@ -115,6 +122,23 @@ def _scheduler_extras(name: str, table: dict, place: tuple, nested: bool) -> tup
         if extra.get("interval") == "step" and monitor != "train_loss":
             found.append(((*place, "monitor"), f'interval = "step" can only watch "train_loss", found {monitor!r}'))
     return extra, found
+
+
+def _one_metric(
+    children: list[dict], given: str | None, extra: dict, place: tuple, nested: bool
+) -> list[tuple[tuple, str]]:
+    """Give a scheduler that holds others the metric that they watch; say what is wrong where they watch two."""
+    watched = sorted({child["monitor"] for child in children if "monitor" in child})
+    if given is not None and watched != [given]:
+        seen = f"what is inside watches {watched[0]!r}" if watched else "nothing inside watches a metric"
+        return [((*place, "monitor"), f"found {given!r}, but {seen}: leave it out here")]
+    if len(watched) > 1:
+        return [(place, f"its schedulers watch {' and '.join(watched)}; allowed: one metric, which all of them see")]
+    if watched:
+        extra["monitor"] = watched[0]
+        if not nested and extra["interval"] == "step" and watched[0] != "train_loss":
+            return [((*place, "interval"), f'"step" can only watch "train_loss", found {watched[0]!r}')]
+    return []
 
 
 def _explain(error: ValidationError, model: type[BaseModel], place: tuple, what: str) -> list[tuple[tuple, str]]:
@@ -180,22 +204,27 @@ def _named(kind: Literal["scheduler", "optimizer"]):
 class Warmup(BaseModel):
     """A multiplier on the scheduled rate over the first optimizer steps; the schedule's own clock runs underneath.
 
-    With W warm-up steps, at 0-based step t < W: linear w(t) = (t + 1) / W; constant w(t) = factor; w(t) = 1 from W on.
-    W is `steps`, or `fraction` of all steps (rounded, at least 1). Formula of linear: Ma and Yarats, arXiv 1910.04209.
+    With W warm-up steps, at 0-based step t: linear w(t) = min(1, (t + 1) / W); constant w(t) = factor up to W, then 1;
+    exponential w(t) = 1 - exp(-(t + 1) / W). W is `steps`, or `fraction` of all steps (rounded, at least 1). The
+    untuned kinds have no length of their own: W = 2 / (1 - beta2) for linear, 1 / (1 - beta2) for exponential, beta2
+    being that of Adam and its kin. Source: Ma and Yarats, arXiv 1910.04209.
     """
 
     model_config = STRICT
-    kind: Literal["linear", "constant"]
+    kind: Literal["linear", "constant", "exponential", "untuned_linear", "untuned_exponential"]
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
     factor: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _one_length(self):
-        if (self.fraction is None) == (self.steps is None):
+        if self.kind.startswith("untuned"):
+            if (self.fraction, self.steps) != (None, None):
+                raise ValueError(f'kind = "{self.kind}" takes its length from beta2: leave fraction and steps out')
+        elif (self.fraction is None) == (self.steps is None):
             raise ValueError("give its length once: fraction = 0.1, or steps = 100")
         if (self.kind == "constant") != (self.factor is not None):
-            raise ValueError('kind = "constant" needs its factor = 0.1, and kind = "linear" has none')
+            raise ValueError('kind = "constant" needs its factor = 0.1, and no other kind has one')
         return self
 
 

@@ -182,6 +182,15 @@ COLUMNS: list[Column] = [
         """,
     ),
     *_columns(
+        "plan",
+        """
+        lr_plan               | string  | | "as planned", or what happened to the applied rates instead
+        lr_plan_note          | string  | | the same in a sentence, with what is odd about the plan itself
+        lr_plan_max_relative_error | float64 | | largest difference between a rate applied and its closed form
+        lr_plan_bit_equal     | bool    | | every rate applied equals its closed form to the bit
+        """,
+    ),
+    *_columns(
         "bits",
         """
         weights_sha256        | string  | | of every parameter and buffer after training, by name, shape and type
@@ -214,7 +223,7 @@ CATEGORICAL = [
     column.name
     for column in COLUMNS
     if column.type == "string"
-    and column.name not in {"trial_id", "trial", "error", "started_at"}
+    and column.name not in {"trial_id", "trial", "error", "started_at", "lr_plan_note"}
     and not column.name.endswith("sha256")
 ]
 _PYTHON = {

@@ -73,7 +73,9 @@ def ids(values: list) -> list[str]:
 
 
 def check_that_they_were_applied(row: dict) -> None:
-    """The parameters stand where SGD with gradient 1 goes by the recorded rates."""
+    """The parameters stand where SGD with gradient 1 goes by the recorded rates, and the row says: as planned."""
+    assert row["lr_plan"] == "as planned", row["lr_plan_note"]
+    assert row["lr_plan_max_relative_error"] < 1e-9
     for parameter, rates in zip(row["probe_logits"][:2], row["applied_lr"] * 2, strict=False):
         assert parameter == pytest.approx(-sum(rates), rel=1e-5)
 
@@ -216,3 +218,58 @@ def test_the_digest_of_the_rates_is_of_the_rates(run):
     assert one["applied_lr_sha256"] == two["applied_lr_sha256"]
     other = run(workload=SLOPE, epochs=4, scheduler="ConstantLR(factor=1.0)")
     assert other["applied_lr_sha256"] != one["applied_lr_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "rates"),
+    [
+        ("LinearDecayLR()", [0.1, 0.075, 0.05, 0.025]),
+        (f"{USERS}:power(exponent=1)", [0.1, 0.05, 0.1 / 3, 0.025]),
+        (
+            "SequentialLR([ConstantLR(0.5), SequentialLR([ConstantLR(1.0), StepLR(1, 0.5)], [1])], [1])",
+            [0.05, 0.1, 0.1, 0.05],
+        ),
+    ],
+)
+def test_shapes_of_lrbench_and_of_the_user_are_applied(run, scheduler, rates):
+    """A shape that torch lacks, a plain function of the step, and a nesting that torch gets wrong, in real trials."""
+    row = run(workload=SLOPE, epochs=4, scheduler=scheduler)
+    assert row["applied_lr"] == [pytest.approx([rate for rate in rates for _ in range(2)], rel=1e-12)]
+    check_that_they_were_applied(row)
+
+
+def test_a_class_of_the_users_own_has_no_closed_form(run):
+    """Its rates are applied and recorded; that they are what was meant, nobody can say, and the row says so."""
+    row = run(workload=SLOPE, epochs=3, scheduler=f"{USERS}:Halving")
+    assert row["applied_lr"] == [pytest.approx([0.1, 0.1, 0.05, 0.05, 0.025, 0.025])]
+    assert row["lr_plan"] == "no closed form"
+    assert row["lr_plan_bit_equal"] is None
+
+
+def test_warm_up_then_plateau_in_one_schedule(run):
+    """ReduceLROnPlateau inside a sequence sees the metrics of its own phase: torch refuses to build it."""
+    scheduler = "SequentialLR([ConstantLR(0.5), ReduceLROnPlateau(patience=0, factor=0.5)], [1])"
+    row = run(workload={**SLOPE, "loss": f"{USERS}:flat"}, epochs=4, scheduler=scheduler)
+    assert row["scheduler_monitor"] == "val_loss"
+    assert row["applied_lr"] == [pytest.approx([0.05, 0.05, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05])]
+    assert row["lr_plan"] == "as planned"
+
+
+def test_each_parameter_group_has_its_rate_and_its_schedule(run):
+    """Layer-wise rates follow base_lr, and PerGroupLR gives each group a schedule of its own."""
+    workload = {**SLOPE, "groups": f"{USERS}:scaled_groups"}
+    row = run(workload=workload, epochs=3, scheduler="PerGroupLR([ConstantLR(1.0), StepLR(1, 0.5)])")
+    assert row["applied_lr"] == [
+        pytest.approx([0.1] * 6),
+        pytest.approx([0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025]),
+    ]
+    check_that_they_were_applied(row)
+
+
+def test_a_violated_plan_marks_the_row(run):
+    """A schedule that gives other rates when asked again did not follow its plan, and the row says where."""
+    row = run(workload=SLOPE, epochs=3, scheduler={"name": "LambdaLR", "lr_lambda": f"{USERS}:impure"})
+    assert row["status"] == "completed"
+    assert row["lr_plan"] == "another course"
+    assert "step" in row["lr_plan_note"]
+    assert row["lr_plan_bit_equal"] is False

@@ -30,6 +30,33 @@ def planned(call, *, base_lr=1.0, epochs=8, steps_per_epoch=1, interval="epoch",
 
 
 BY_HAND = [
+    # nested to any depth, and with ReduceLROnPlateau inside: built by lrbench, since torch's own is wrong or refuses
+    (
+        "SequentialLR([ConstantLR(0.1), SequentialLR([ConstantLR(1.0), StepLR(1, 0.5)], [2])], [3])",
+        [[0.1] * 3 + [1, 1, 1, 0.5, 0.25]],
+    ),
+    (
+        "SequentialLR([ChainedScheduler([StepLR(1, 0.5), StepLR(2, 0.5)]), ConstantLR(0.1, 9)], [5])",
+        [[1, 0.5, 0.125, 0.0625, 0.015625, 0.1, 0.1, 0.1]],
+    ),
+    (
+        "ChainedScheduler([StepLR(4, 0.5), SequentialLR([ConstantLR(1.0), ConstantLR(0.1, 9)], [2])])",
+        [[1, 1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05]],
+    ),
+    (
+        "SequentialLR([ConstantLR(0.1), ReduceLROnPlateau(factor=0.5, patience=0)], [2])",
+        [[0.1, 0.1, 1, 0.5, 0.25, 0.125, 0.0625, 0.03125]],
+    ),
+    ("PerGroupLR([ConstantLR(1.0), StepLR(4, 0.1)])", [[1] * 8, [1] * 4 + [0.1] * 4]),
+    # lrbench's own shapes, and the user's
+    ("LinearDecayLR()", [[1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]]),
+    ("WarmupStableDecayLR(decay_steps=50%, decay='linear')", [[1, 1, 1, 1, 1, 0.75, 0.5, 0.25]]),
+    ("InverseSqrtLR(timescale=1)", [[(t + 1) ** -0.5 for t in range(8)]]),
+    ("CosineDecayLR(total_steps=4, min_factor=0.5)", [[1, 0.9267766952966369, 0.75, 0.5732233047033631] + [0.5] * 4]),
+    (f"{USERS}:halve", [[0.5**t for t in range(8)]]),
+    (f"{USERS}:power(exponent=1)", [[1 / (t + 1) for t in range(8)]]),
+    (f"{USERS}:Halving", [[0.5**t for t in range(8)]]),
+    (f"{USERS}:made(factor=0.25)", [[0.25**t for t in range(8)]]),
     # the six that most studies compare, and the constant rate that they are compared with
     ("StepLR(2, gamma=0.5)", [[1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]]),
     ("MultiStepLR([1, 4], gamma=0.1)", [[1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01]]),
@@ -78,7 +105,7 @@ def test_planned_rates_are_those_worked_out_by_hand(call, rates):
 
 def test_every_class_of_torch_is_worked_out_by_hand():
     """BY_HAND leaves out no scheduler class of the installed torch."""
-    assert {call.partition("(")[0] for call, _ in BY_HAND} == set(class_names("scheduler"))
+    assert {call.partition("(")[0] for call, _ in BY_HAND} >= set(class_names("scheduler"))
 
 
 @pytest.mark.parametrize("interval", ["epoch", "step"])
@@ -162,9 +189,6 @@ def test_what_is_planned_is_what_training_applies(name, run):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ("SequentialLR([SequentialLR([StepLR(1), StepLR(1)], [1]), StepLR(1)], [2])", "write one SequentialLR"),
-        ("SequentialLR([StepLR(1), ChainedScheduler([StepLR(1)])], [2])", "give SequentialLR plain schedulers"),
-        ("ChainedScheduler([StepLR(1), SequentialLR([StepLR(1), StepLR(1)], [1])])", "ChainedScheduler plain"),
         ("SequentialLR([StepLR(1, last_epoch=3), StepLR(1)], [2])", "last_epoch of StepLR belongs to SequentialLR"),
         ("SequentialLR([StepLR(1), StepLR(1), StepLR(1)], [4, 2])", "milestones [4, 2] do not rise"),
         ("SequentialLR([StepLR(1), StepLR(1)], [2, 4])", "ValueError: Sequential Schedulers expects"),
@@ -173,6 +197,9 @@ def test_what_is_planned_is_what_training_applies(name, run):
         ("OneCycleLR(1, total_steps=3)", "in epoch 3: ValueError: Tried to step 4 times"),
         ("ConstantLR(0, total_iters=2)", "in epoch 1: ZeroDivisionError"),
         ("ExponentialLR(1e300)", "in epoch 2: its rate is inf"),
+        (f"{USERS}:makes_nothing", "gives a int without step, state_dict, load_state_dict; allowed: an LRScheduler"),
+        (f"{USERS}:two_arguments", "missing 1 required positional argument: 'epoch'"),
+        (f"{USERS}:Halving(factr=2)", "unexpected keyword argument 'factr'"),
         (f"LambdaLR({USERS}:refuse)", "before the first step: ValueError: this schedule knows no steps"),
         (f"LambdaLR({USERS}:not_a_function)", "is a int, not a function of the step"),
         (f"LambdaLR({USERS}:havle)", "Did you mean 'halve'?"),

@@ -45,12 +45,12 @@ def test_the_name_of_a_trial_never_changes():
     The content was written by hand and hashed by `sha256sum`.
     """
     content = (
-        '{"base_lr":0.1,"batch_size":64,"epochs":10,"optimizer":{"momentum":0.9,"name":"SGD","weight_decay":0.0005},'
+        '{"base_lr":0.1,"batch_size":64,"epochs":5,"optimizer":{"momentum":0.9,"name":"SGD","weight_decay":0.0005},'
         '"replicate":0,"scheduler":{"factor":1.0,"interval":"epoch","name":"ConstantLR"},"seed":0,'
         '"workload":"digits-cnn"}'
     )
     assert json.dumps(PLAIN.content, sort_keys=True, separators=(",", ":")) == content
-    assert PLAIN.trial_id == "b82243f9df0ec41e"
+    assert PLAIN.trial_id == "dc4c3a8d97e89afd"
 
 
 def test_every_factor_is_tried_here():
@@ -78,7 +78,7 @@ def test_a_default_spelled_out_leaves_the_name_alone(factor):
 @pytest.mark.parametrize(
     "spelled",
     [
-        {"epochs": 10},
+        {"epochs": 5},
         {"batch_size": 64},
         {"base_lr": 0.1},
         {"optimizer": {"name": "SGD", "weight_decay": 5e-4, "momentum": 0.9}},
@@ -175,7 +175,11 @@ def test_labels_say_a_factor_as_a_row_does():
         ({"kind": "linear", "steps": 0}, "at least 1"),
         ({"kind": "linear", "fraction": 0}, "greater than 0"),
         ({"kind": "constant", "steps": 3, "factor": 1.5}, "at most 1"),
-        ({"kind": "exponential", "steps": 3}, "'linear' or 'constant'"),
+        (
+            {"kind": "quadratic", "steps": 3},
+            "'linear', 'constant', 'exponential', 'untuned_linear' or 'untuned_exponential'",
+        ),
+        ({"kind": "untuned_linear", "steps": 3}, "takes its length from beta2"),
         ("on", "'off' or a table"),
     ],
 )

@@ -1,5 +1,7 @@
 """Shares of the budget, warm-up factors, and what torch's classes are built with."""
 
+from math import e
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from lrbench.errors import InputError
 from lrbench.factors import Warmup, check_level
 from lrbench.shares import resolve_share
 from lrbench.tests.helpers.studies import USERS
-from lrbench.trial.optim import build_optimizer, build_scheduler, warmup_factor, warmup_length
+from lrbench.trial.optim import build_optimizer, build_scheduler, warmup_factors, warmup_length
 
 
 @pytest.mark.parametrize(
@@ -54,11 +56,17 @@ def test_the_length_of_a_warmup_is_its_steps_or_its_fraction(warmup, num_steps, 
         (Warmup(kind="linear", steps=1), 1, [1, 1]),
         (Warmup(kind="constant", steps=2, factor=0.1), 2, [0.1, 0.1, 1, 1]),
         (Warmup(kind="constant", steps=2, factor=0.0), 2, [0, 0, 1]),
+        (Warmup(kind="exponential", steps=2), 100, [1 - e**-0.5, 1 - e**-1.0, 1 - e**-1.5]),
+        (Warmup(kind="untuned_linear"), 8, [1 / 8, 2 / 8, 3 / 8]),  # 2 / (1 - 0.75)
+        (Warmup(kind="untuned_exponential"), 100, [1 - e**-0.25, 1 - e**-0.5]),
     ],
 )
 def test_a_warmup_multiplies_by_its_formula(warmup, length, factors):
     """Linear climbs by (t + 1) / W, constant holds its factor, and both are 1 from W on."""
-    assert [warmup_factor(warmup, length, step) for step in range(len(factors))] == factors
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], betas=(0.9, 0.75))
+    found, factor = warmup_factors(warmup, 100, optimizer)
+    assert found == length
+    assert [factor(step) for step in range(len(factors))] == pytest.approx(factors)
 
 
 def parameters() -> list[torch.nn.Parameter]:

@@ -7,8 +7,11 @@ from lrbench.errors import InputError
 from lrbench.factors import Trial
 from lrbench.trial.curves import planned_lr
 from lrbench.trial.data import stage
-from lrbench.trial.optim import before_training, build_optimizer, build_scheduler
+from lrbench.trial.optim import before_training, build_optimizer, build_scheduler, warmup_factors
 from lrbench.trial.workload import resolve
+
+# What a trial is checked for depends on these factors alone.
+_DECIDE = ("workload", "scheduler", "optimizer", "base_lr", "batch_size", "epochs", "warmup")
 
 
 def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
@@ -22,7 +25,7 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
     groups: dict[str, list | None] = {}
     for trial in trials:
         key = json.dumps(
-            [trial.workload, trial.scheduler, trial.optimizer, trial.base_lr, trial.batch_size, trial.epochs],
+            [trial.content.get(factor) for factor in _DECIDE],
             sort_keys=True,
         )
         if key in seen:
@@ -45,7 +48,8 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
         if steps == 0:
             found[f"batch_size: {trial.batch_size} is more than the {len(staged.train_images)} training images"] = None
             continue
-        for what, check in (("optimizer", _check_optimizer), ("scheduler", _check_scheduler)):
+        checks = {"optimizer": _check_optimizer, "warmup": _check_warmup, "scheduler": _check_scheduler}
+        for what, check in checks.items():
             try:
                 check(trial, groups[name], steps)
             except InputError as error:
@@ -59,6 +63,11 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
 
 def _check_optimizer(trial: Trial, groups: list, steps_per_epoch: int) -> None:
     build_optimizer(trial.optimizer, _fresh(groups), trial.base_lr)
+
+
+def _check_warmup(trial: Trial, groups: list, steps_per_epoch: int) -> None:
+    optimizer = build_optimizer(trial.optimizer, _fresh(groups), trial.base_lr)
+    warmup_factors(trial.warmup, trial.epochs * steps_per_epoch, optimizer)
 
 
 def _check_scheduler(trial: Trial, groups: list, steps_per_epoch: int) -> None:

@@ -9,9 +9,9 @@ parameters and buffers.
 
 import os
 import random
-from pickle import UnpicklingError
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy

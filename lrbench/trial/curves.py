@@ -15,8 +15,8 @@ import torch
 from torch.optim import Optimizer
 
 from lrbench.errors import InputError
-from lrbench.factors import Warmup
-from lrbench.trial.optim import before_training, build_optimizer, build_scheduler, warmup_factor, warmup_length
+from lrbench.factors import MONITORS, Warmup
+from lrbench.trial.optim import before_training, build_optimizer, build_scheduler, warmup_factors, warmup_length
 
 # arguments that may give each parameter group its own value
 _PER_GROUP = ("lr_lambda", "min_lr", "max_lr", "base_lr", "base_momentum", "max_momentum")
@@ -42,7 +42,6 @@ def planned_lr(
     """
     per_step = scheduler["interval"] == "step"
     num_steps = epochs * steps_per_epoch
-    num_warmup_steps = warmup_length(warmup, num_steps)
     place = "before the first step"
     try:
         with _without_compiler(), before_training():
@@ -50,11 +49,12 @@ def planned_lr(
             built = build_optimizer(optimizer, groups, base_lr)
             plan = build_scheduler(scheduler, built, num_steps if per_step else epochs)
             rates: list[list[float]] = [[] for _ in groups]
+            _, warmup_factor = warmup_factors(warmup, num_steps, built)
             metrics = _metrics(scheduler, metric)
             for epoch in range(epochs):
                 place = f"in epoch {epoch}"
                 for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
-                    factor = warmup_factor(warmup, num_warmup_steps, step)
+                    factor = warmup_factor(step)
                     for applied, group in zip(rates, built.param_groups, strict=True):
                         applied.append(float(group["lr"]) * factor)
                     if per_step:
@@ -69,6 +69,14 @@ def planned_lr(
     except Exception as error:  # torch's own refusal, or the user's callable
         raise InputError(f"{place}: {type(error).__name__}: {error}") from error
     return rates
+
+
+def warmup_steps(warmup: Warmup | Literal["off"], optimizer: dict, num_steps: int) -> int:
+    """Return how many of a trial's optimizer steps the warm-up takes; the untuned kinds ask the optimizer for beta2."""
+    with _without_compiler():
+        return warmup_length(
+            warmup, num_steps, build_optimizer(optimizer, [torch.zeros(1, 1, requires_grad=True)], 1.0)
+        )
 
 
 def num_groups(scheduler: dict) -> int:
@@ -86,16 +94,18 @@ def num_groups(scheduler: dict) -> int:
 
 def _metrics(scheduler: dict, metric: Literal["never improves", "always improves"] | list[float]) -> Iterator[tuple]:
     """Yield the arguments of each call of step(): a metric's value, or nothing where nobody looks at one."""
-    plateaus = _plateaus(scheduler)
-    if not plateaus:
+    if "monitor" not in scheduler:
         return itertools.repeat(())
     if isinstance(metric, list):
         return zip(itertools.chain(metric, itertools.repeat(metric[-1])))
-    rising = plateaus[0].get("mode") == "max"
+    rising = MONITORS[scheduler["monitor"]] == "max"
     if metric == "never improves":
-        return zip(itertools.chain([0.0], itertools.repeat(-math.inf if rising else math.inf)))
-    if plateaus[0].get("threshold_mode") == "abs":
-        apart = (1.0 if rising else -1.0) * (1 + 2 * plateaus[0].get("threshold", 1e-4))
+        return itertools.repeat((0.0,))  # the first that a scheduler sees is its best, whenever it comes into force
+    absolute = [
+        plateau.get("threshold", 1e-4) for plateau in _plateaus(scheduler) if plateau.get("threshold_mode") == "abs"
+    ]
+    if absolute:
+        apart = (1.0 if rising else -1.0) * (1 + 2 * max(absolute))
         return zip(itertools.count(0.0, apart))
     # Below 0 a share of the best is a bound on the easy side: whatever moves the right way is better.
     return zip(-1 / number if rising else -float(number) for number in itertools.count(1))

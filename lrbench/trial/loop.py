@@ -21,9 +21,12 @@ import torch
 
 from lrbench import nvml, place
 from lrbench.checkpoints import Checkpoint
+from lrbench.closed_forms import NoClosedForm
 from lrbench.factors import Trial
+from lrbench.lr_plan import judge
 from lrbench.record import trial_columns
 from lrbench.seeds import derive_seed
+from lrbench.shares import resolved
 from lrbench.trial.checkpoint import Course, Parts, restore, write
 from lrbench.trial.clock import StepClock
 from lrbench.trial.data import augmentation, batch, normalise, stage
@@ -31,7 +34,7 @@ from lrbench.trial.digest import digest, digest_model
 from lrbench.trial.fingerprint import kernel_fingerprint
 from lrbench.trial.flags import flags_hold, read_flags, set_flags
 from lrbench.trial.models import logits_of
-from lrbench.trial.optim import build_optimizer, build_scheduler, warmup_factor, warmup_length
+from lrbench.trial.optim import build_optimizer, build_scheduler, in_closed_form, warmup_factors
 from lrbench.trial.workload import resolve
 
 NUM_PROBE_IMAGES = 32
@@ -124,9 +127,11 @@ def _train(
     parameters = model.parameters() if workload.groups == "single" else workload.groups(model)
     optimizer = build_optimizer(trial.optimizer, parameters, trial.base_lr)
     per_step = trial.scheduler["interval"] == "step"
-    scheduler = build_scheduler(trial.scheduler, optimizer, num_steps if per_step else trial.epochs)
+    base_lrs = [float(group["lr"]) for group in optimizer.param_groups]
+    budget = num_steps if per_step else trial.epochs
+    scheduler = build_scheduler(trial.scheduler, optimizer, budget)
     monitor = trial.scheduler.get("monitor")
-    num_warmup_steps = warmup_length(trial.warmup, num_steps)
+    num_warmup_steps, warmup_factor = warmup_factors(trial.warmup, num_steps, optimizer)
     # None rather than a disabled one: that costs 2 % of a step of the smallest network (`python -m benchmarks.peers`).
     scaler = torch.amp.GradScaler(device.type) if trial.precision == "fp16" else None
     forward = model if trial.compile == "off" else torch.compile(model, mode=trial.compile)
@@ -200,7 +205,7 @@ def _train(
             warming = clock.num_steps < num_warmup_steps
             if warming:
                 scheduled = [group["lr"] for group in optimizer.param_groups]
-                factor = warmup_factor(trial.warmup, num_warmup_steps, clock.num_steps)
+                factor = warmup_factor(clock.num_steps)
                 for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
                     group["lr"] = rate * factor
             num_before = len(applied_lr[0])
@@ -257,6 +262,10 @@ def _train(
     if device.type != "cuda":
         course.peak_mib = max(course.peak_mib, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     effective = read_flags()
+    plan, call = in_closed_form(resolved(trial.scheduler, budget))
+    row |= _plan_columns(
+        plan, call, course, base_lrs, "step" if per_step else "epoch", steps_per_epoch, clock.num_steps
+    )
     weights_device = next((str(parameter.device) for parameter in model.parameters()), str(device))
     row |= {
         **effective,
@@ -306,6 +315,39 @@ def _train(
         row |= kernel_fingerprint(forward_backward)
     reached("done", 1.0)
     return True
+
+
+def _plan_columns(
+    plan: dict,
+    call: Callable[[str], Callable],
+    course: Course,
+    base_lrs: list[float],
+    interval: str,
+    steps_per_epoch: int,
+    num_steps: int,
+) -> dict:
+    """Return the `plan` columns: whether the rates that were applied are those that the schedule's formula gives."""
+    try:
+        judgement = judge(
+            course.applied_lr,
+            plan,
+            interval=interval,
+            base_lrs=base_lrs,
+            steps_per_epoch=steps_per_epoch,
+            num_steps=num_steps,
+            scheduler_steps=course.scheduler_steps,
+            multipliers=course.multipliers,
+            metrics=course.metrics,
+            call=call,
+        )
+    except NoClosedForm as error:
+        return {"lr_plan": "no closed form", "lr_plan_note": str(error)}
+    return {
+        "lr_plan": judgement.verdict,
+        "lr_plan_note": "; ".join([judgement.sentence, *judgement.warnings]),
+        "lr_plan_max_relative_error": judgement.max_relative_error,
+        "lr_plan_bit_equal": judgement.bit_equal,
+    }
 
 
 def _generator(stream: str, seed: int, epoch: int) -> torch.Generator:

@@ -5,37 +5,50 @@ callables ("module:attr"), and the warm-up, which multiplies the scheduled rate 
 this does *not* do: check names and arguments (`lrbench.factors` did), or step anything in training.
 """
 
+import inspect
+import math
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from typing import Literal
 
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lrbench import schedulers, schedules
+from lrbench.calls import COMPOSITES, class_names, is_reference, own_schedulers
 from lrbench.errors import InputError
 from lrbench.factors import Warmup
+from lrbench.plan_warnings import departures
 from lrbench.shares import half_up, resolved
 from lrbench.trial.workload import load_attribute
 
 _OURS = ("name", "interval", "monitor", "last_epoch")
-# torch accepts these and then gives other rates than it says, or stops at a milestone: (outer, inner) -> why.
-_REFUSED_NESTING = {
-    ("SequentialLR", "SequentialLR"): "torch runs the inner one a step ahead, or stops with NotImplementedError where "
-    "it should begin: write one SequentialLR with all the schedulers and all the milestones",
-    ("SequentialLR", "ChainedScheduler"): "torch steps the inner schedulers once too often, or stops with "
-    "NotImplementedError where they should begin: give SequentialLR plain schedulers",
-    ("ChainedScheduler", "SequentialLR"): "at each milestone torch sets the rate anew, and what the schedulers beside "
-    "it had multiplied is lost: give ChainedScheduler plain schedulers",
-}
+# Which of lrbench's compositions does what torch documents, where torch's own does otherwise.
+_RIGHT = {"SequentialLR": "SequenceLR", "ChainedScheduler": "ProductLR"}
 
 
 def build_optimizer(table: dict, parameters, base_lr: float) -> Optimizer:
-    """Return torch.optim.NAME(parameters, lr=base_lr, **arguments). Lists become the tuples that torch expects."""
+    """Return torch.optim.NAME(parameters, lr=base_lr, **arguments). Lists become the tuples that torch expects.
+
+    A parameter group may carry `lr_scale`, a multiple of base_lr for itself (layer-wise rates); `lr` is left as it is.
+    Raises InputError where a group gives both.
+    """
     arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k != "name"}
-    return getattr(torch.optim, table["name"])(parameters, lr=base_lr, **arguments)
+    groups = [_scaled(group, base_lr) if isinstance(group, dict) else group for group in parameters]
+    return getattr(torch.optim, table["name"])(groups, lr=base_lr, **arguments)
+
+
+def _scaled(group: dict, base_lr: float) -> dict:
+    if "lr_scale" not in group:
+        return group
+    if "lr" in group:
+        raise InputError("a parameter group gives lr and lr_scale: keep lr_scale, which follows base_lr, or lr")
+    rest = {key: value for key, value in group.items() if key != "lr_scale"}
+    return {**rest, "lr": base_lr * group["lr_scale"]}
 
 
 def build_scheduler(table: dict, optimizer: Optimizer, budget: int) -> LRScheduler:
@@ -46,8 +59,10 @@ def build_scheduler(table: dict, optimizer: Optimizer, budget: int) -> LRSchedul
     it did when epoch k had ended. (torch's own constructor leaves that rate to the optimizer of the checkpoint, and
     decays it once more where k + 1 is a milestone of StepLR or MultiStepLR; SequentialLR starts over.)
 
-    Raises InputError where a named callable is missing or is not callable, and for what torch would accept and get
-    wrong in silence.
+    Where torch's SequentialLR or ChainedScheduler does otherwise than it documents, and where it refuses what it could
+    hold, it is built as lrbench's SequenceLR or ProductLR: see `built_as`.
+
+    Raises InputError where a named callable is missing or of no use, and for what torch would accept and get wrong.
     """
     scheduler = _build(resolved(table, budget), optimizer)
     with before_training():
@@ -56,25 +71,75 @@ def build_scheduler(table: dict, optimizer: Optimizer, budget: int) -> LRSchedul
     return scheduler
 
 
-def _build(table: dict, optimizer: Optimizer) -> LRScheduler:
+def built_as(table: dict) -> str:
+    """Return the name of the class that a scheduler's table is built as: its own, but for torch's faulty compositions.
+
+    Those are nested ones, and what `lrbench.plan_warnings.departures` tells.
+
+    >>> built_as({"name": "SequentialLR", "schedulers": [{"name": "ReduceLROnPlateau"}], "milestones": []})
+    'SequenceLR'
+    """
     name = table["name"]
-    arguments = {}
-    for key, value in table.items():
-        if key in _OURS:
-            continue
-        if key in ("lr_lambda", "scale_fn"):
-            value = [_callable(item) for item in value] if isinstance(value, list) else _callable(value)
-        elif key == "schedulers":
-            value = [_build_nested(child, name, optimizer) for child in value]
-        arguments[key] = value
-    if name == "SequentialLR" and arguments["milestones"] != sorted(arguments["milestones"]):
-        raise InputError(f"SequentialLR's milestones {arguments['milestones']} do not rise; write them in order")
+    if name not in _RIGHT:
+        return name
+    simple = set(class_names("scheduler")) - {"ReduceLROnPlateau", *_RIGHT} | {*own_schedulers()} - {*COMPOSITES}
+    flat = all(child["name"] in simple for child in table["schedulers"])
+    return name if flat and not departures(table) else _RIGHT[name]
+
+
+def _build(table: dict, optimizer: Optimizer) -> LRScheduler:
+    name = built_as(table)
+    if is_reference(name):
+        return _build_users(table, optimizer)
+    arguments = {key: value for key, value in table.items() if key not in _OURS}
+    for key in arguments.keys() & {"lr_lambda", "scale_fn"}:
+        value = arguments[key]
+        arguments[key] = [_callable(item) for item in value] if isinstance(value, list) else _callable(value)
+    if "schedulers" in arguments:
+        _check_children(table)
+        if name in _RIGHT:
+            arguments["schedulers"] = [_build(child, optimizer) for child in arguments["schedulers"]]
+        else:
+            arguments["schedulers"] = [partial(_build, child) for child in arguments["schedulers"]]
     if name == "OneCycleLR" and "total_steps" in arguments:
         _check_one_cycle(arguments["total_steps"], arguments)
-    cls = getattr(torch.optim.lr_scheduler, name)
     if name == "ChainedScheduler":
-        return cls(**arguments, optimizer=optimizer)
-    return cls(optimizer, **arguments)
+        return torch.optim.lr_scheduler.ChainedScheduler(**arguments, optimizer=optimizer)
+    home = schedulers if name in own_schedulers() else torch.optim.lr_scheduler
+    return getattr(home, name)(optimizer, **arguments)
+
+
+def _check_children(table: dict) -> None:
+    for child in table["schedulers"]:
+        if child.get("last_epoch", -1) != -1:
+            raise InputError(f"last_epoch of {child['name']} belongs to {table['name']}: one clock drives them all")
+    milestones = table.get("milestones", [])
+    if milestones != sorted(milestones):
+        raise InputError(f"{table['name']}'s milestones {milestones} do not rise; write them in order")
+
+
+def _build_users(table: dict, optimizer: Optimizer) -> LRScheduler:
+    """Build the user's own: an LRScheduler class, a factory of the optimizer, or a function of the step.
+
+    A function whose first parameter is called `optimizer` is a factory; any other has to take the step alone, and
+    becomes a LambdaLR.
+    """
+    name = table["name"]
+    arguments = {key: value for key, value in table.items() if key not in _OURS}
+    found = _callable(name)
+    parameters = list(inspect.signature(found).parameters.values())
+    first = parameters[0].name if parameters else ""
+    if not inspect.isclass(found) and first != "optimizer":
+        multiplier = partial(found, **arguments) if arguments else found
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, multiplier)
+    built = found(optimizer, **arguments)
+    wanted = ("step", "state_dict", "load_state_dict")
+    if missing := [method for method in wanted if not callable(getattr(built, method, None))]:
+        raise InputError(
+            f"{name} gives a {type(built).__name__} without {', '.join(missing)}; allowed: an LRScheduler class, "
+            "a function of the optimizer that returns one, or a function of the step that returns a multiplier"
+        )
+    return built
 
 
 def _check_one_cycle(total_steps: int, arguments: dict) -> None:
@@ -91,21 +156,26 @@ def _check_one_cycle(total_steps: int, arguments: dict) -> None:
         )
 
 
-def _build_nested(table: dict, outer: str, optimizer: Optimizer) -> LRScheduler:
-    why = _REFUSED_NESTING.get((outer, table["name"]))
-    if why is not None:
-        raise InputError(f"{table['name']} inside {outer}: {why}")
-    if table.get("last_epoch", -1) != -1:
-        raise InputError(f"last_epoch of {table['name']} belongs to {outer}: one clock drives them all")
-    return _build(table, optimizer)
-
-
 @contextmanager
 def before_training():
     """Step schedulers within this while no optimizer has stepped; torch warns that the first rates are skipped."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler\.step\(\)` before")
         yield
+
+
+def in_closed_form(table: dict) -> tuple[dict, Callable[[str], Callable]]:
+    """Return the table and the loader of callables that `lrbench.lr_plan.judge` wants for a scheduler's resolved table.
+
+    They are the table itself and `load_attribute`, but for a user's function of the step, which is a LambdaLR.
+    """
+    if not is_reference(table["name"]):
+        return table, load_attribute
+    arguments = {key: value for key, value in table.items() if key not in _OURS}
+    found = load_attribute(table["name"])
+    if inspect.isclass(found) or next(iter(inspect.signature(found).parameters)) == "optimizer":
+        return table, load_attribute
+    return {"name": "LambdaLR", "lr_lambda": table["name"]}, lambda _: partial(found, **arguments)
 
 
 def _callable(reference: str) -> Callable:
@@ -115,21 +185,59 @@ def _callable(reference: str) -> Callable:
     return function
 
 
-def warmup_length(warmup: Warmup | Literal["off"], num_steps: int) -> int:
-    """Return the number of warm-up steps: `steps`, or `fraction` of num_steps rounded half up and at least 1."""
+def warmup_length(warmup: Warmup | Literal["off"], num_steps: int, optimizer: Optimizer | None = None) -> int:
+    """Return the number of warm-up steps: `steps`, or `fraction` of num_steps rounded half up and at least 1.
+
+    The untuned kinds take theirs from the optimizer's beta2: 2 / (1 - beta2) steps. An exponential warm-up nears 1
+    without end, and counts as every step of the trial. Raises InputError where an untuned kind meets an optimizer
+    without betas.
+    """
     if warmup == "off":
         return 0
+    if warmup.kind == "untuned_linear":
+        return math.ceil(2 / (1 - _beta2(warmup, optimizer)))
+    if warmup.kind in ("exponential", "untuned_exponential"):
+        return num_steps
+    return _given_length(warmup, num_steps)
+
+
+def _given_length(warmup: Warmup, num_steps: int) -> int:
     if warmup.steps is not None:
         return warmup.steps
     return max(1, half_up(Fraction(str(warmup.fraction)) * num_steps))
 
 
-def warmup_factor(warmup: Warmup | Literal["off"], length: int, step: int) -> float:
-    """Return the multiplier w(step) on the scheduled rate, for 0-based `step`; see lrbench.factors.Warmup.
+def _beta2(warmup: Warmup, optimizer: Optimizer) -> float:
+    betas = optimizer.defaults.get("betas")
+    if betas is None:
+        name = type(optimizer).__name__
+        raise InputError(f'warmup.kind = "{warmup.kind}" follows beta2 of Adam and its kin; {name} has no betas')
+    return float(betas[1])
 
-    >>> [warmup_factor(Warmup(kind="linear", steps=4), 4, t) for t in range(5)]
-    [0.25, 0.5, 0.75, 1.0, 1.0]
+
+def warmup_factors(
+    warmup: Warmup | Literal["off"], num_steps: int, optimizer: Optimizer
+) -> tuple[int, Callable[[int], float]]:
+    """Return (length, w): the number of warm-up steps, and the multiplier w(step) on the scheduled rate, 0-based.
+
+    Formulas: lrbench.schedules, where each kind has its own.
+
+    >>> import torch
+    >>> adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], betas=(0.9, 0.75))
+    >>> length, factor = warmup_factors(Warmup(kind="untuned_linear"), 100, adam)
+    >>> length, [factor(step) for step in range(length)]
+    (8, [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0])
     """
-    if step >= length:
-        return 1.0
-    return (step + 1) / length if warmup.kind == "linear" else warmup.factor
+    length = warmup_length(warmup, num_steps, optimizer)
+    if warmup == "off":
+        return 0, lambda step: 1.0
+    if warmup.kind == "linear":
+        return length, partial(schedules.linear_warmup, num_steps=length)
+    if warmup.kind == "constant":
+        return length, partial(schedules.constant_warmup, num_steps=length, factor=warmup.factor)
+    if warmup.kind == "exponential":
+        return length, partial(schedules.exponential_warmup, num_steps=_given_length(warmup, num_steps))
+    beta2 = _beta2(warmup, optimizer)
+    if warmup.kind == "untuned_linear":
+        return length, partial(schedules.untuned_linear_warmup, beta2=beta2)
+    return length, partial(schedules.untuned_exponential_warmup, beta2=beta2)

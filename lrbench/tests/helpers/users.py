@@ -46,6 +46,11 @@ def two_groups(model: Bias) -> list[dict]:
     return [{"params": [model.a]}, {"params": [model.b], "lr": 0.05}]
 
 
+def twice_scaled_groups(model: Bias) -> list[dict]:
+    """A group that gives its rate twice."""
+    return [{"params": [model.a, model.b], "lr": 0.1, "lr_scale": 0.1}]
+
+
 def lazy_groups(model: nn.Module):
     """The same parameters as a generator, which can be walked through once."""
     yield {"params": list(model.parameters())}
@@ -149,6 +154,64 @@ def refuse(step: int) -> float:
 
 
 not_a_function = 3
+
+
+def power(step: int, exponent: float) -> float:
+    return (step + 1) ** -exponent
+
+
+class Halving(torch.optim.lr_scheduler.LRScheduler):
+    """A scheduler class of the user's own: `factor` times the rate at every step."""
+
+    def __init__(self, optimizer, factor=0.5, last_epoch=-1):
+        self.factor = factor
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        return [base * self.factor**self.last_epoch for base in self.base_lrs]
+
+
+def made(optimizer, factor: float):
+    """A factory: an LRScheduler made from the optimizer."""
+    return Halving(optimizer, factor)
+
+
+def makes_nothing(optimizer):
+    return 3
+
+
+def two_arguments(step, epoch):
+    return 1.0
+
+
+_CALLS = []
+
+
+def impure(step: int) -> float:
+    """A schedule that is no function of the step: it falls with each time that it is asked."""
+    _CALLS.append(step)
+    return 0.9 ** len(_CALLS)
+
+
+class Short(Halving):
+    """It gives one rate, however many parameter groups there are."""
+
+    def get_lr(self):
+        return [0.5]
+
+
+def nan(step: int) -> float:
+    return float("nan") if step == 2 else 1.0
+
+
+def negative(step: int) -> float:
+    return -1.0 if step == 2 else 1.0
+
+
+def scaled_groups(model: nn.Module) -> list[dict]:
+    """Layer-wise rates: `a` at base_lr, `b` at a tenth of it."""
+    return [{"params": [model.a]}, {"params": [model.b], "lr_scale": 0.1}]
+
 
 # ------------------------------------------------------------------------------------------------------ broken models
 

@@ -1,0 +1,58 @@
+"""What is wrong with a user's own schedule is told before anything trains, with the schedule and the reason."""
+
+import pytest
+
+from lrbench.factors import Trial
+from lrbench.tests.helpers.studies import USERS
+from lrbench.trial.check import problems
+
+SLOPE = {"model": f"{USERS}:Bias", "loss": f"{USERS}:slope", "data": "digits", "train_limit": 72}
+
+
+def told(scheduler: str | dict, groups: str = "single") -> list[str]:
+    trial = Trial(
+        workload={**SLOPE, "groups": groups}, epochs=4, batch_size=10, base_lr=0.1, optimizer="SGD", scheduler=scheduler
+    )
+    return problems([trial], None)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "reason"),
+    [
+        (f"{USERS}:nothing_here", "no 'nothing_here' in"),
+        (f"{USERS}:not_a_function", "is a int, not a function of the step"),
+        (f"{USERS}:two_arguments", "missing 1 required positional argument: 'epoch'"),
+        (f"{USERS}:makes_nothing", "gives a int without step"),
+        (f"{USERS}:made", "missing 1 required positional argument: 'factor'"),
+        (f"{USERS}:negative", "falls to -0.1"),
+        (f"{USERS}:nan", "its rate is nan"),
+        (f"{USERS}:Short", "zip()"),
+        ({"name": "LambdaLR", "lr_lambda": [f"{USERS}:half"] * 3}, "Expected 2 lr_lambdas, but got 3"),
+        ("PerGroupLR([ConstantLR(1.0)])", "1 schedulers for 2 parameter groups"),
+    ],
+)
+def test_a_bad_schedule_is_refused_before_anything_trains(scheduler, reason):
+    """A wrong name, signature, rate or number of rates: one problem, which names the schedule and the reason."""
+    (problem,) = told(scheduler, groups=f"{USERS}:two_groups")
+    assert reason in problem
+    assert "scheduler" in problem
+
+
+@pytest.mark.parametrize("scheduler", [f"{USERS}:halve", f"{USERS}:Halving", f"{USERS}:made(factor=0.5)"])
+def test_a_good_one_passes(scheduler):
+    """A function of the step, a class and a factory: nothing to say."""
+    assert told(scheduler) == []
+
+
+def test_a_warm_up_that_follows_beta2_wants_an_optimizer_with_betas():
+    """SGD has none, and is told so before training."""
+    trial = Trial(workload="digits-cnn", warmup={"kind": "untuned_linear"})
+    (problem,) = problems([trial], None)
+    assert "SGD has no betas" in problem
+    assert problems([Trial(workload="digits-cnn", warmup={"kind": "untuned_linear"}, optimizer="Adam")], None) == []
+
+
+def test_a_group_gives_its_rate_once():
+    """lr and lr_scale together are two answers to one question."""
+    (problem,) = told("ConstantLR()", groups=f"{USERS}:twice_scaled_groups")
+    assert "gives lr and lr_scale" in problem
