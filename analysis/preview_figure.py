@@ -1,7 +1,7 @@
-"""The figure of `lrbench preview`: planned rates over epochs. Up to three curves share one frame, more get one each.
+"""The figure of `lrbench preview`: planned rates over epochs. Several schedules share a frame, and have one each below.
 
-`draw` takes objects with lrbench.preview.Schedule's label, epochs, steps_per_epoch, lr and on_log_scale. What this does
-*not* do: compute rates, or read rows (`analysis.applied_lr` shows the rates that were applied).
+`draw` takes objects with lrbench.preview.Schedule's label, epochs, steps_per_epoch, lr, best_case and on_log_scale.
+What this does *not* do: compute rates, or read rows (`analysis.applied_lr` shows the rates that were applied).
 """
 
 import math
@@ -9,12 +9,14 @@ import textwrap
 from itertools import pairwise
 from pathlib import Path
 
-from analysis.figures import FAINT, INK, QUIET, canvas, palette, style, styled
+from analysis.figures import FAINT, QUIET, canvas, palette, style, styled
 from lrbench.errors import InputError
 
-MOST_IN_ONE_FRAME = 3
+MOST_NAMED = 3  # more names than these find no room beside their curves: the panels' titles have their colours
 MOST_BEHIND = 8  # more faint curves than these are noise
 MOST_PLATEAUS = 6
+_NUM_COLOURS = 10
+_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 _DEEPEST = 1e-6  # of the largest rate: below, a curve leaves the frame of a logarithmic axis
 _GAP = 5  # pixels between a curve and its name
 
@@ -22,11 +24,23 @@ _GAP = 5  # pixels between a curve and its name
 @styled
 def draw(schedules):
     """Return a Figure of the schedules: every step where rates move within an epoch, else every epoch."""
-    num_curves = sum(len(schedule.lr) for schedule in schedules)
     log = 2 * sum(schedule.on_log_scale for schedule in schedules) >= len(schedules)
-    if num_curves > MOST_IN_ONE_FRAME and len(schedules) > 1:
-        return _one_each(schedules, log)
-    return _together(schedules, log)
+    return _together(schedules[0], log) if len(schedules) == 1 else _overlay_and_each(schedules, log)
+
+
+@styled
+def draw_small(schedule):
+    """Return a Figure of one schedule for the width of a phone: no title, the same curve, axes and best case."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 2.6))
+    axes = figure.subplots()
+    _add(axes, schedule, {"color": palette(1)[0]}, 2)
+    _add_best_case(axes, schedule, palette(1)[0], "best case: the metric always improves")
+    _frame(axes, [schedule], schedule.on_log_scale)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("learning rate (log)" if schedule.on_log_scale else "learning rate")
+    return figure
 
 
 def save(figure, path: Path) -> None:
@@ -40,53 +54,91 @@ def save(figure, path: Path) -> None:
         raise InputError(f"--out {path} cannot be written: {error.strerror}") from error
 
 
-def _together(schedules, log: bool):
-    figure, axes = canvas(3.4, _title(schedules))
-    curves = []
-    for schedule in schedules:
-        for group in range(len(schedule.lr)):
-            several = f"group {group}" if len(schedule.lr) > 1 else ""
-            name = ", ".join(part for part in (schedule.label if len(schedules) > 1 else "", several) if part)
-            curves.append((name, *_points(schedule, group)))
+def _together(schedule, log: bool):
+    """One frame: the curve, or one for each parameter group, named beside it."""
+    figure, axes = canvas(3.4, _title([schedule]))
+    curves = [(f"group {group}", *points(schedule, rates)) for group, rates in enumerate(schedule.lr)]
     colours = palette(max(3, len(curves)))
     for (_, x, y), colour in zip(curves, colours, strict=False):
         axes.plot(x, y, color=colour, lw=2, solid_joinstyle="miter")
-    _frame(axes, schedules, log)
+    _add_best_case(axes, schedule, colours[0], "best case: the metric always improves")
+    _frame(axes, [schedule], log)
     axes.set_xlabel("epoch")
     axes.set_ylabel("learning rate (logarithmic)" if log else "learning rate")
     figure.draw_without_rendering()  # places the axes, so that pixels mean something
     figure.set_layout_engine("none")
     if len(curves) == 1:
         _name_plateaus(axes, *curves[0][1:])
-    else:
-        _name_curves(figure, axes, curves, colours)
+    elif not _name_curves(axes, curves, colours):
+        figure.set_layout_engine("constrained")
+        figure.legend(axes.lines, [name for name, *_ in curves], loc="outside lower left", fontsize=8.5)
     return figure
 
 
-def _one_each(schedules, log: bool):
-    num_columns = 2 if len(schedules) <= 8 else 3
+def _overlay_and_each(schedules, log: bool):
+    """All curves in one frame, and below it a panel for each with the others faint behind it."""
+    num_columns = 2 if len(schedules) in (2, 4) else 3
     num_rows = -(-len(schedules) // num_columns)
     titles = [_wrapped(s.label, 42 if num_columns == 2 else 28) for s in schedules]
-    height = 0.9 + num_rows * (1.35 + 0.15 * max(title.count("\n") for title in titles))
-    figure, grid = canvas(height, _title(schedules), num_columns, num_rows, sharex=True, sharey=True, squeeze=False)
-    curves = [[_points(schedule, group) for group in range(len(schedule.lr))] for schedule in schedules]
-    colours = palette(10)
-    for axes in grid.flat[len(schedules) :]:
+    panel = 1.2 + 0.15 * max(title.count("\n") for title in titles)
+    ratios = {"height_ratios": [2.5, *[panel] * num_rows]}
+    height = 1.2 + 2.5 + num_rows * panel
+    figure, grid = canvas(height, _title(schedules), num_columns, num_rows + 1, squeeze=False, gridspec_kw=ratios)
+    for axes in grid[0]:
+        axes.remove()
+    overlay = figure.add_subplot(grid[0][0].get_gridspec()[0, :])
+    looks = [_look(index) for index in range(len(schedules))]
+    for index, schedule in enumerate(schedules):
+        _add(overlay, schedule, looks[index], 1.8)
+    _frame(overlay, schedules, log)
+    for axes in grid[1:].flat[len(schedules) :]:
         axes.axis("off")
-    for index, (axes, title) in enumerate(zip(grid.flat, titles, strict=False)):
-        for other in (curve for k, own in enumerate(curves) if k != index for curve in own):
-            if len(schedules) <= MOST_BEHIND:
-                axes.plot(*other, color=FAINT, lw=0.8, zorder=1)
-        for group, curve in enumerate(curves[index]):
-            axes.plot(*curve, color=colours[group % 10], lw=1.8, zorder=3, label=f"group {group}")
-        if len(curves[index]) > 1:
-            axes.legend(fontsize=7.5, handlelength=1.2, labelspacing=0.2, borderpad=0.2)
-        axes.set_title(title, fontsize=8, color=INK)
+    for index, (axes, title) in enumerate(zip(grid[1:].flat, titles, strict=False)):
+        for other in (s for k, s in enumerate(schedules) if k != index and len(schedules) <= MOST_BEHIND):
+            _add(axes, other, {"color": FAINT}, 0.8)
+        _add(axes, schedules[index], looks[index], 1.8)
+        _add_best_case(axes, schedules[index], looks[index]["color"], "best case")
+        axes.set_title(title, fontsize=8, color=_dark(looks[index]["color"]))
         _frame(axes, schedules, log)
-        axes.tick_params(labelsize=8, labelbottom=index + num_columns >= len(schedules))
+        axes.tick_params(
+            labelsize=8, labelleft=index % num_columns == 0, labelbottom=index + num_columns >= len(schedules)
+        )
     figure.supxlabel("epoch", fontsize=9.5, color=QUIET)
     figure.supylabel("learning rate (logarithmic)" if log else "learning rate", fontsize=9.5, color=QUIET)
+    curves = [(s.label, *points(s, rates)) for s in schedules for rates in s.lr]
+    if len(curves) <= MOST_NAMED and len(curves) == len(schedules):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        _name_curves(overlay, curves, [look["color"] for look in looks])
     return figure
+
+
+def _look(index: int) -> dict:
+    """Return the colour and the line of the schedule with this number; the lines change once the colours repeat."""
+    colour = palette(_NUM_COLOURS)[index % _NUM_COLOURS]
+    return {"color": colour, "ls": _DASHES[index // _NUM_COLOURS % len(_DASHES)]}
+
+
+def _dark(colour) -> tuple:
+    """Return the colour dark enough to be read as text on white."""
+    return tuple(0.72 * part for part in colour)
+
+
+def _add(axes, schedule, look: dict, width: float) -> None:
+    """Draw a schedule's groups, each but the first with a line of its own."""
+    for group, rates in enumerate(schedule.lr):
+        dashes = {} if group == 0 else {"ls": _DASHES[group % len(_DASHES)]}
+        axes.plot(*points(schedule, rates), lw=width, **{"solid_joinstyle": "miter", **look, **dashes})
+
+
+def _add_best_case(axes, schedule, colour, name: str) -> None:
+    """Draw what the rates are under a metric that always improves, where the metric is not known."""
+    for rates in schedule.best_case:
+        x, y = points(schedule, rates)
+        axes.plot(x, y, color=colour, lw=1.1, ls=(0, (4, 2)))
+    if schedule.best_case:
+        place = {"xytext": (-3, -3), "textcoords": "offset points", "ha": "right", "va": "top"}
+        axes.annotate(name, (x[-1], y[-1]), **place, fontsize=8, color=QUIET)
 
 
 def _title(schedules) -> str:
@@ -103,9 +155,9 @@ def _title(schedules) -> str:
     return f"{label}: from {rates[0]:.3g} to {rates[-1]:.3g}{over}"
 
 
-def _points(schedule, group: int) -> tuple[list[float], list[float]]:
+def points(schedule, rates: list[float]) -> tuple[list[float], list[float]]:
     """Return the corners of the curve: a rate holds from its step to the next, so jumps are upright."""
-    rates, n = schedule.lr[group], schedule.steps_per_epoch
+    n = schedule.steps_per_epoch
     x, y = [0.0], [rates[0]]
     for step in range(1, len(rates)):
         if rates[step] != rates[step - 1]:
@@ -117,7 +169,7 @@ def _points(schedule, group: int) -> tuple[list[float], list[float]]:
 def _frame(axes, schedules, log: bool) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    rates = [rate for schedule in schedules for group in schedule.lr for rate in group]
+    rates = [rate for schedule in schedules for group in (*schedule.lr, *schedule.best_case) for rate in group]
     high = max(rates)
     axes.set_xlim(0, max(schedule.epochs for schedule in schedules))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -152,30 +204,32 @@ def _name_plateaus(axes, x: list[float], y: list[float]) -> None:
         )
 
 
-def _name_curves(figure, axes, curves, colours) -> None:
-    """Write each curve's name beside it, where it touches no curve; all into a legend where one finds no such place."""
+def _name_curves(axes, curves, colours) -> bool:
+    """Write each curve's name beside it, where it touches no curve. Where one finds no such place, none is written.
+
+    Returns whether they are written.
+    """
     frame = axes.get_window_extent()
     lines = [_in_pixels(axes, frame, x, y) for _, x, y in curves]
     names, taken = [], []
     for index, (name, *_) in enumerate(curves):
         best = (-math.inf, 0.0, 0.0)
         for width in (44, 26):
-            text = axes.text(0, 0, _wrapped(name, width), color=colours[index], fontsize=8.5, transform=None, zorder=5)
+            text = axes.text(0, 0, _wrapped(name, width), fontsize=8.5, transform=None)
             extent = text.get_window_extent()
             text.remove()
             place = _free_place(lines, index, extent.width, extent.height, frame, taken)
             if place[0] > best[0]:
-                best, chosen, size = place, text, (extent.width, extent.height)
+                best, chosen, size = place, text.get_text(), (extent.width, extent.height)
         if best[0] == -math.inf:
             for drawn in names:
                 drawn.remove()
-            figure.set_layout_engine("constrained")
-            figure.legend(axes.lines, [name for name, *_ in curves], loc="outside lower left", fontsize=8.5)
-            return
+            return False
         _, left, bottom = best
         place = axes.transAxes.inverted().transform((left, bottom))
-        names.append(axes.text(*place, chosen.get_text(), color=colours[index], fontsize=8.5, transform=axes.transAxes))
+        names.append(axes.text(*place, chosen, color=_dark(colours[index]), fontsize=8.5, transform=axes.transAxes))
         taken.append((left, bottom, *size))
+    return True
 
 
 def _wrapped(call: str, width: int) -> str:

@@ -230,6 +230,23 @@ def explain(
     explain_command(scheduler)
 
 
+@app.command(epilog="Example: lrbench claims --only S,L,R")
+def claims(
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="AREA|ID,…", help="Areas or ids, e.g. S,L1,R [default: all].", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write [default: results/claims].", show_default=False)
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the claims with their verdicts as JSON.")] = False,
+) -> None:
+    """Test what people say about schedules, flags and resuming, on this machine; exit 1 only where a gate fails."""
+    from lrbench.claims.run import claims_command
+
+    raise typer.Exit(claims_command(only, json_, out))
+
+
 @data_app.command("list", epilog="Example: lrbench data list --data-root ~/data")
 def data_list(data_root: DataRoot = None) -> None:
     """List the data sets that can be named, and whether they are here."""

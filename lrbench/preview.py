@@ -1,53 +1,61 @@
-"""`lrbench preview`: learning-rate schedules without training, in the terminal, as JSON or as a figure.
+"""`lrbench preview`: learning-rate schedules without training, in the terminal, as JSON, as a figure or as a gallery.
 
 Each argument is a study, whose schedulers are drawn with its own base_lr, epochs and warm-up, or a scheduler as torch
-writes it. What this does *not* do: build schedulers (`lrbench.trial.curves`, the only torch here), or draw
-(`lrbench.sparkline` for the terminal, `analysis.preview_figure` for files).
+writes it. What this does *not* do: read the arguments (`lrbench.preview_plans`), build schedulers
+(`lrbench.trial.curves`, the only torch here), or draw (`lrbench.sparkline` for the terminal, `analysis.preview_figure`
+and `analysis.gallery` for files).
 """
 
 import json
 import sys
+import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from lrbench.calls import class_names, format_call, parse_call
-from lrbench.errors import InputError, did_you_mean
-from lrbench.factors import Problems, Trial, Warmup, check_level, recipe
-from lrbench.study import read_study, studies_folder
+from lrbench.calls import torch_version_file
+from lrbench.errors import InputError
+from lrbench.plan_warnings import departures, warnings_on
+from lrbench.preview_plans import Metric, Plan, read_metric, read_plans
+from lrbench.shares import resolved
 
-DEFAULT_LR = 0.1
-DEFAULT_EPOCHS = 100
 SUFFIXES = (".png", ".svg")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """One schedule to be drawn. steps_per_epoch is 1 where rates change between epochs only."""
+class Schedule:
+    """A plan's rates. lr has the shape (groups, epochs * steps_per_epoch): the rate applied at each optimizer step.
+
+    best_case has the same shape where the rates depend on a metric that is not known (lr is the worst case then), and
+    is empty elsewhere. warnings says what a user would hardly want.
+    """
 
     label: str
-    scheduler: dict
-    optimizer: dict
     base_lr: float
     epochs: int
     steps_per_epoch: int
-    warmup: Warmup | Literal["off"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """A plan's rates. lr has the shape (groups, epochs * steps_per_epoch): the rate applied at each optimizer step."""
-
-    label: str
-    epochs: int
-    steps_per_epoch: int
     lr: list[list[float]]
+    best_case: list[list[float]]
+    warnings: tuple[str, ...]
 
     @cached_property
     def by_epoch(self) -> list[list[float]]:
         """For each group, the rate at the first optimizer step of each epoch."""
         return [rates[:: self.steps_per_epoch] for rates in self.lr]
+
+    @cached_property
+    def area(self) -> list[float]:
+        """For each group, the area under its curve: the sum of its rates over epochs (a constant 0.1 over 5: 0.5).
+
+        Rates that move within an epoch count by the share of the epoch for which they are in force.
+        """
+        return [sum(rates) / self.steps_per_epoch for rates in self.lr]
+
+    @cached_property
+    def mean_share(self) -> list[float]:
+        """For each group, its mean rate by base_lr: the share of a constant rate's budget. NaN where base_lr is 0."""
+        return [area / self.epochs / self.base_lr if self.base_lr else float("nan") for area in self.area]
 
     @cached_property
     def on_log_scale(self) -> bool:
@@ -60,12 +68,25 @@ class Schedule:
         return bool(positive) and low >= len(positive) / 10
 
     def as_json(self) -> dict:
-        """Return {"label", "lr"}: one rate an epoch, or a list of rates where there are several groups."""
-        groups = self.by_epoch
+        """Return {"label", "lr", "area", "mean_share", "final_lr", "warnings"}, and "best_case_lr" where there is one.
+
+        One rate an epoch, or a list of rates where there are several groups; so with the other figures. A mean_share
+        that base_lr = 0 leaves open is null.
+        """
+        best = [rates[:: self.steps_per_epoch] for rates in self.best_case]
         return {
             "label": self.label,
-            "lr": groups[0] if len(groups) == 1 else [list(r) for r in zip(*groups, strict=True)],
+            "lr": _by_group(self.by_epoch),
+            "area": self.area[0] if len(self.lr) == 1 else self.area,
+            "mean_share": None if not self.base_lr else self.mean_share[0] if len(self.lr) == 1 else self.mean_share,
+            "final_lr": _by_group(self.lr)[-1],
+            "warnings": list(self.warnings),
+            **({"best_case_lr": _by_group(best)} if best else {}),
         }
+
+
+def _by_group(groups: list[list[float]]) -> list:
+    return groups[0] if len(groups) == 1 else [list(rates) for rates in zip(*groups, strict=True)]
 
 
 def preview_command(
@@ -78,15 +99,22 @@ def preview_command(
     warmup: dict | str | None,
     out: Path | None,
     as_json: bool,
+    metric: str | None = None,
 ) -> None:
     """Print the schedules, or write them to `out`. Raises InputError with every mistake in what was asked."""
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out found {str(out)!r}; allowed: a file that ends in {' or '.join(SUFFIXES)}")
+    values: Metric = "never improves" if metric is None else read_metric(metric)
     plans, notes = read_plans(
-        schedules, lr=lr, epochs=epochs, steps_per_epoch=steps_per_epoch, interval=interval, warmup=warmup
+        schedules,
+        lr=lr,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        interval=interval,
+        warmup=warmup,
+        metric=values,
     )
     drawn = compute(plans)
-    notes += _notes_on(drawn)
     if out is not None:
         from analysis.preview_figure import draw, save
 
@@ -98,28 +126,31 @@ def preview_command(
 
         show(drawn, notes)
         return
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    warnings = [f"{schedule.label}: {warning}" for schedule in drawn for warning in schedule.warnings]
+    for kind, said in (("warning", warnings), ("note", notes)):
+        for text in said:
+            print(f"{kind}: {text}", file=sys.stderr)
     if out is not None:
         print(f"figure: {out}", file=sys.stderr if as_json else sys.stdout)
 
 
 def compute(plans: list[Plan]) -> list[Schedule]:
     """Return the rates of each plan. Loads torch; raises InputError with everything that torch refuses."""
-    from lrbench.trial.curves import planned_lr
-
     drawn, problems = [], []
     for plan in plans:
         try:
-            lr = planned_lr(
-                scheduler=plan.scheduler,
-                optimizer=plan.optimizer,
-                base_lr=plan.base_lr,
-                epochs=plan.epochs,
-                steps_per_epoch=plan.steps_per_epoch,
-                warmup=plan.warmup,
+            lr = _planned(plan, plan.metric)
+            drawn.append(
+                Schedule(
+                    label=plan.label,
+                    base_lr=plan.base_lr,
+                    epochs=plan.epochs,
+                    steps_per_epoch=plan.steps_per_epoch,
+                    lr=lr,
+                    best_case=_planned(plan, "always improves") if plan.has_best_case else [],
+                    warnings=_warnings(plan, lr),
+                )
             )
-            drawn.append(Schedule(label=plan.label, epochs=plan.epochs, steps_per_epoch=plan.steps_per_epoch, lr=lr))
         except InputError as error:
             problems += [f"{plan.label}: {problem}" for problem in error.problems]
     if problems:
@@ -127,168 +158,54 @@ def compute(plans: list[Plan]) -> list[Schedule]:
     return drawn
 
 
-def read_plans(
-    schedules: list[str],
-    *,
-    lr: float | None,
-    epochs: int | None,
-    steps_per_epoch: int,
-    interval: Literal["epoch", "step"],
-    warmup: dict | str | None,
-) -> tuple[list[Plan], list[str]]:
-    """Return the plans that the arguments mean, and what a reader should know of them. No torch here.
+def _planned(plan: Plan, metric: Metric | Literal["always improves"]) -> list[list[float]]:
+    from lrbench.trial.curves import planned_lr
 
-    lr, epochs and warmup stand in for the study's own where they are given (are not None); `interval` is for schedulers
-    typed by hand. Raises InputError with every mistake.
-    """
-    problems = _wrong_options(("--lr", "base_lr", lr), ("--epochs", "epochs", epochs), ("--warmup", "warmup", warmup))
-    if problems:
-        raise InputError(*problems)
-    given_warmup = Warmup.model_validate(warmup) if isinstance(warmup, dict) else warmup
-    trials, studied, notes = [], [], []
-    for text in schedules:
-        try:
-            if _is_study(text):
-                found, said = _study_trials(text, lr, epochs, given_warmup)
-                studied += found
-                notes += said
-            else:
-                found = [_typed_trial(text, lr, epochs, interval, given_warmup)]
-            trials += found
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(*problems)
-    several = len({trial.warmup for trial in trials}) > 1
-    plans = [
-        Plan(
-            label=_label(trial, several),
-            scheduler=trial.scheduler,
-            optimizer=trial.optimizer,
-            base_lr=trial.base_lr,
-            epochs=trial.epochs,
-            steps_per_epoch=steps_per_epoch if _moves_within_epochs(trial) else 1,
-            warmup=trial.warmup,
-        )
-        for trial in trials
-    ]
-    if not several and trials[0].warmup != "off":
-        notes.append(f"drawn with {_warmup_words(trials[0].warmup)}")
-    if any(_moves_within_epochs(trial) for trial in studied):
-        notes.append(
-            f"drawn with {steps_per_epoch} optimizer steps an epoch (--steps-per-epoch): a study's own number is its "
-            "training images // batch_size, which only its data can tell"
-        )
-    if any(trial.scheduler["name"] == "ReduceLROnPlateau" for trial in trials):
-        notes.append("ReduceLROnPlateau is drawn for a metric that never improves: the fastest that it can fall")
-    return plans, notes
-
-
-def _wrong_options(*options: tuple) -> list[str]:
-    problems = []
-    for option, factor, value in options:
-        try:
-            if value is not None:
-                check_level(factor, value)
-        except Problems as error:
-            problems += [f"{option} {_place(place)}{message}" for place, message in error.found]
-    return problems
-
-
-def _moves_within_epochs(trial: Trial) -> bool:
-    return trial.scheduler["interval"] == "step" or trial.warmup != "off"
-
-
-def _is_study(text: str) -> bool:
-    is_path = "(" not in text and ("/" in text or text.endswith(".toml"))
-    return is_path or text in _built_in() or ("(" not in text and Path(text).is_file())
-
-
-def _built_in() -> list[str]:
-    return sorted(path.stem for path in studies_folder().glob("*.toml"))
-
-
-def _study_trials(text: str, lr: float | None, epochs: int | None, warmup) -> tuple[list[Trial], list[str]]:
-    """Return one trial for each scheduler and warm-up of the study, and what was chosen where it varies more."""
-    study = read_study(text)
-    varied = {name: levels for name, levels in study.grid.items() if len(levels) > 1}
-    values = {**study.fixed, **{name: levels[0] for name, levels in study.grid.items()}}
-    notes = []
-    for name, option, given in (("base_lr", "--lr", lr), ("epochs", "--epochs", epochs)):
-        if given is not None:
-            values[name] = given
-        elif name in varied:
-            notes.append(f"{name} varies in {study.name}: drawn for {varied[name][0]}; {option} chooses another")
-        elif name not in values and len({recipe(w).get(name) for w in varied.get("workload", [])}) > 1:
-            value = recipe(values["workload"])[name]
-            notes.append(f"the workloads of {study.name} differ in {name}: drawn for {value}; {option} chooses another")
-    if isinstance(values["workload"], dict) and values["workload"].get("groups", "single") != "single":
-        notes.append(f"{study.name}'s workload makes parameter groups of its own: each is drawn at the one base_lr")
-    warmups = [warmup] if warmup is not None else study.grid.get("warmup", [values.get("warmup", "off")])
-    schedulers = study.grid.get("scheduler", [values["scheduler"]] if "scheduler" in values else [{}])
-    trials = []
-    for scheduler in schedulers:
-        for level in warmups:
-            varying = {"warmup": level, **({"scheduler": scheduler} if scheduler else {})}
-            trials.append(Trial(**{**values, **varying}))
-    return trials, notes
-
-
-def _typed_trial(text: str, lr: float | None, epochs: int | None, interval: str, warmup) -> Trial:
-    table = parse_call(text, "scheduler")
-    if table["name"] not in class_names("scheduler"):
-        known = [*_built_in(), *class_names("scheduler")]
-        raise InputError(
-            f"{text!r} is neither a study nor a scheduler.{did_you_mean(table['name'], known)} "
-            f"Studies: {', '.join(_built_in())}, or a .toml file. Schedulers: {', '.join(class_names('scheduler'))}"
-        )
-    table = {"interval": interval, **table}
-    if table["name"] == "ReduceLROnPlateau":  # no metric is measured: take the one that fits what torch is told
-        fitting = (
-            "train_loss" if table["interval"] == "step" else {"max": "val_accuracy"}.get(table.get("mode"), "val_loss")
-        )
-        table = {"monitor": fitting, **table}
-    try:
-        table = check_level("scheduler", table)
-    except Problems as error:
-        raise InputError(*(f"{text!r}: {_place(place)}{message}" for place, message in error.found)) from None
-    return Trial(
-        workload="digits-cnn",  # a Trial has one; no rate depends on it
-        scheduler=table,
-        optimizer={"name": "SGD"},
-        base_lr=DEFAULT_LR if lr is None else lr,
-        epochs=DEFAULT_EPOCHS if epochs is None else epochs,
-        warmup="off" if warmup is None else warmup,
+    return planned_lr(
+        scheduler=plan.scheduler,
+        optimizer=plan.optimizer,
+        base_lr=plan.base_lr,
+        epochs=plan.epochs,
+        steps_per_epoch=plan.steps_per_epoch,
+        warmup=plan.warmup,
+        metric=metric,
     )
 
 
-def _place(place: tuple) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    return f"{text} " if text else ""
+def _warnings(plan: Plan, lr: list[list[float]]) -> tuple[str, ...]:
+    """Say what is odd about the rates, and where torch would give others than it documents and what is built then."""
+    from lrbench.trial.curves import warmup_steps
+    from lrbench.trial.optim import built_as
+
+    calls = plan.epochs * (plan.steps_per_epoch if plan.scheduler["interval"] == "step" else 1)
+    table = resolved(plan.scheduler, calls)
+    odd = warnings_on(lr, table, warmup_steps(plan.warmup, plan.optimizer, len(lr[0])))
+    faults, built = departures(table), built_as(table)
+    if built != table["name"]:
+        why = f": {'; '.join(faults)}" if faults else ""
+        return (*odd, f"built as lrbench's {built}, which does what torch documents of {table['name']}{why}")
+    return (*odd, *faults)
 
 
-def _label(trial: Trial, with_warmup: bool) -> str:
-    """Return the scheduler as torch writes it, and what else tells it from its neighbours."""
-    table = trial.scheduler
-    text = format_call({key: value for key, value in table.items() if key not in ("interval", "monitor")})
-    text += ", per step" if table["interval"] == "step" else ""
-    text += ", metric never improves" if table["name"] == "ReduceLROnPlateau" else ""
-    return text + (f", {_warmup_words(trial.warmup)}" if with_warmup else "")
+# ---------------------------------------------------------------------------------------------------------- the gallery
 
 
-def _warmup_words(warmup: Warmup | Literal["off"]) -> str:
-    if warmup == "off":
-        return "no warm-up"
-    length = f"{warmup.steps} steps" if warmup.steps is not None else f"{100 * warmup.fraction:.4g}% of all steps"
-    kind = "linear warm-up" if warmup.kind == "linear" else f"warm-up at {warmup.factor:g} times the rate"
-    return f"{kind} over {length}"
+def gallery_command(folder: Path) -> None:
+    """Write one page with every scheduler that is explained, and a figure of each, into `folder`.
+
+    Raises InputError where it cannot be written.
+    """
+    from analysis.gallery import write_gallery
+    from lrbench.explain import explanation, names
+
+    told = [explanation(name) for name in names()]
+    version = torch_version_file()["version"].split("+")[0]
+    page = write_gallery([(one, _example(one)) for one in told], folder, f"torch {version}")
+    print(f"gallery: {page}")
 
 
-def _notes_on(drawn: list[Schedule]) -> list[str]:
-    """Say where a rate falls below 0 by more than rounding: torch does not mind, and training goes uphill."""
-    notes = []
-    for schedule in drawn:
-        lowest, highest = (pick(rate for rates in schedule.lr for rate in rates) for pick in (min, max))
-        if lowest < -1e-9 * abs(highest):
-            notes.append(f"{schedule.label} falls below 0, to {lowest:.4g}: training would climb the loss")
-    return notes
+def _example(told) -> Schedule:
+    """Return the schedule that an explanation's example makes."""
+    warmup = tomllib.loads(f"level = {told.warmup}")["level"] if told.warmup else None
+    plans, _ = read_plans([told.example], lr=None, epochs=None, steps_per_epoch=20, interval="epoch", warmup=warmup)
+    return compute(plans)[0]

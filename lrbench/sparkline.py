@@ -6,6 +6,7 @@ What this does *not* do: compute rates (`lrbench.preview`), or colour anything w
 
 import math
 import sys
+from itertools import pairwise
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.:-=+*#"  # where the output cannot hold the others
@@ -42,19 +43,21 @@ def sparkline(rates: list[float], width: int, log: bool, blocks: str = BLOCKS) -
 
 
 def notable_epochs(rates: list[float], most: int = NUM_NOTABLE) -> list[int]:
-    """Return the epochs worth a column, counted from 0: the first, the last, and each change where these are few.
+    """Return the epochs worth a column, counted from 0: the first, each quarter of the way, the last, and each jump.
 
-    Where the rate moves all the time: its largest and smallest, and tenths and quarters of the way.
+    A jump is a change while the rate stands still before it or after it, or moves by less than a tenth of the change.
+    Where there are too many of them, and where there is none, it is the largest and the smallest rate instead.
 
-    >>> notable_epochs([0.1, 0.1, 0.01, 0.01]), notable_epochs([0.1], 5)
-    ([0, 2, 3], [0])
+    >>> notable_epochs([0.1, 0.1, 0.01, 0.01]), notable_epochs([0.1]), notable_epochs([0.1] * 100)
+    ([0, 1, 2, 3], [0], [0, 25, 50, 75, 99])
     """
     n = len(rates)
-    changes = [i for i in range(1, n) if not math.isclose(rates[i], rates[i - 1], rel_tol=1e-12)]
-    if len(changes) <= most - 2:
-        return sorted({0, *changes, n - 1})
-    extremes = {rates.index(max(rates)), rates.index(min(rates))}
-    return sorted({0, n // 10, n // 4, n // 2, 3 * n // 4, 9 * n // 10, n - 1, *extremes})[:most]
+    quarters = {0, n // 4, n // 2, 3 * n // 4, n - 1}
+    moves = [0.0, *(b - a if not math.isclose(a, b, rel_tol=1e-12) else 0.0 for a, b in pairwise(rates)), 0.0]
+    jumps = {i for i in range(1, n) if abs(moves[i]) > 10 * max(abs(moves[i - 1]), abs(moves[i + 1]))}
+    if 0 < len(jumps | quarters) - len(quarters) <= most - len(quarters):
+        return sorted(quarters | jumps)
+    return sorted(quarters | {rates.index(max(rates)), rates.index(min(rates))})
 
 
 def show(schedules: list, notes: list[str]) -> None:
@@ -63,23 +66,39 @@ def show(schedules: list, notes: list[str]) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    blocks = BLOCKS if _can_write(BLOCKS) else PLAIN_BLOCKS
-    width = max(10, min(WIDTH, console.width - 2))
     for schedule in schedules:
         console.print(Text(schedule.label, style="bold"))
-        for index, (steps, rates) in enumerate(zip(schedule.lr, schedule.by_epoch, strict=True)):
-            if len(schedule.lr) > 1:
-                console.print(Text(f"  group {index}"))
-            line = sparkline(steps, width, schedule.on_log_scale, blocks)
-            console.print(Text(f"  {line}", style="cyan"))
-            told = f"first {steps[0]:.4g}   min {min(steps):.4g}   max {max(steps):.4g}   last {steps[-1]:.4g}"
-            console.print(Text(f"  {told}{'   (log scale)' if schedule.on_log_scale else ''}"))
-            for row in _table(rates, console.width - 2):
-                console.print(Text(f"  {row}", style="dim" if row.startswith("epoch") else ""))
+        for line in lines_of(schedule, console.width):
+            console.print(line)
         console.print()
     first = "the table's rates are those of an epoch's first optimizer step; epochs count from 0"
     for note in [first, *notes]:
         console.print(Text(f"{note}", style="dim"))
+
+
+def lines_of(schedule, width: int) -> list:
+    """Return a Schedule as lines of rich Text: for each group its curve, its figures and its table; then warnings."""
+    from rich.text import Text
+
+    blocks = BLOCKS if _can_write(BLOCKS) else PLAIN_BLOCKS
+    columns = max(10, min(WIDTH, width - 2))
+    log = schedule.on_log_scale
+    lines = []
+    for index, (steps, rates) in enumerate(zip(schedule.lr, schedule.by_epoch, strict=True)):
+        if len(schedule.lr) > 1:
+            lines.append(Text(f"  group {index}"))
+        lines.append(Text(f"  {sparkline(steps, columns, log, blocks)}", style="cyan"))
+        told = f"first {steps[0]:.4g}   min {min(steps):.4g}   max {max(steps):.4g}   last {steps[-1]:.4g}"
+        lines.append(Text(f"  {told}{'   (log scale)' if log else ''}"))
+        share = f", {100 * schedule.mean_share[index]:.3g}% of a constant base_lr" if schedule.base_lr else ""
+        lines.append(Text(f"  area {schedule.area[index]:.4g} (rate times epochs){share}"))
+        for row in _table(rates, width - 2):
+            lines.append(Text(f"  {row}", style="dim" if row.startswith("epoch") else ""))
+        if schedule.best_case:
+            best = schedule.best_case[index]
+            lines.append(Text(f"  best case, metric always improves: last {best[-1]:.4g}"))
+            lines.append(Text(f"  {sparkline(best, columns, False, blocks)}", style="cyan"))
+    return lines + [Text(f"  warning: {warning}", style="yellow") for warning in schedule.warnings]
 
 
 def _table(rates: list[float], width: int) -> list[str]:

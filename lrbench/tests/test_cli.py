@@ -11,7 +11,18 @@ from lrbench.store import write_study_record
 from lrbench.tests.helpers.commands import lrbench
 from lrbench.tests.helpers.studies import USERS, write_study
 
-COMMANDS = [["run"], ["report"], ["show"], ["compact"], ["preview"], ["data"], ["data", "list"], ["data", "fetch"]]
+COMMANDS = [
+    ["run"],
+    ["report"],
+    ["show"],
+    ["compact"],
+    ["preview"],
+    ["explain"],
+    ["claims"],
+    ["data"],
+    ["data", "list"],
+    ["data", "fetch"],
+]
 
 
 @pytest.fixture

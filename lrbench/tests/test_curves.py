@@ -45,7 +45,7 @@ BY_HAND = [
     ),
     (
         "SequentialLR([ConstantLR(0.1), ReduceLROnPlateau(factor=0.5, patience=0)], [2])",
-        [[0.1, 0.1, 1, 0.5, 0.25, 0.125, 0.0625, 0.03125]],
+        [[0.1, 0.1, 1, 1, 0.5, 0.25, 0.125, 0.0625]],
     ),
     ("PerGroupLR([ConstantLR(1.0), StepLR(4, 0.1)])", [[1] * 8, [1] * 4 + [0.1] * 4]),
     # lrbench's own shapes, and the user's

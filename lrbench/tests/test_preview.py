@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from lrbench.errors import InputError
-from lrbench.preview import compute, preview_command, read_plans
+from lrbench.preview import compute, preview_command
+from lrbench.preview_plans import read_metric, read_plans
 from lrbench.sparkline import notable_epochs, sparkline
 from lrbench.study import studies_folder
 from lrbench.tests.helpers.commands import lrbench
@@ -32,10 +33,13 @@ def test_the_example_of_the_readme(tmp_path):
     ended = lrbench("preview", STEPLR, "--lr", "0.05", "--epochs", "100", "--json", folder=tmp_path)
     (schedule,) = json.loads(ended.out)["schedules"]
     assert (ended.code, ended.err) == (0, "")
-    assert schedule.keys() == {"label", "lr"}
-    assert schedule["label"] == STEPLR
+    assert schedule.keys() == {"label", "lr", "area", "mean_share", "final_lr", "warnings"}
+    assert (schedule["label"], schedule["warnings"]) == (STEPLR, [])
     assert schedule["lr"] == pytest.approx([0.05] * 30 + [0.005] * 30 + [0.0005] * 30 + [0.00005] * 10, rel=1e-12)
     assert schedule["lr"][:31] == [0.05] * 30 + [0.05 * 0.1]
+    assert schedule["area"] == pytest.approx(1.6655)  # 1.5 + 0.15 + 0.015 + 0.0005
+    assert schedule["mean_share"] == pytest.approx(0.3331)  # 1.6655 of 100 · 0.05
+    assert schedule["final_lr"] == schedule["lr"][-1]
 
 
 def test_a_users_callables_are_found_in_the_current_folder(tmp_path, monkeypatch, capsys):
@@ -46,8 +50,12 @@ def test_a_users_callables_are_found_in_the_current_folder(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     call = "LambdaLR(lr_lambda=[my_two_schedules:halve, my_two_schedules:keep])"
-    out = preview(capsys, call, lr=0.2, epochs=3, as_json=True)
-    assert json.loads(out) == {"schedules": [{"label": call, "lr": [[0.2, 0.2], [0.1, 0.2], [0.05, 0.2]]}]}
+    (schedule,) = json.loads(preview(capsys, call, lr=0.2, epochs=3, as_json=True))["schedules"]
+    assert (schedule["label"], schedule["lr"]) == (call, [[0.2, 0.2], [0.1, 0.2], [0.05, 0.2]])
+    assert schedule["area"] == pytest.approx([0.35, 0.6])
+    assert schedule["mean_share"] == pytest.approx([0.35 / 0.6, 1.0])
+    assert schedule["final_lr"] == [0.05, 0.2]
+    assert schedule["warnings"] == ["never decays: the last rate, 0.2, is the largest (parameter group 1)"]
 
 
 def test_code_is_refused_with_exit_code_2(tmp_path):
@@ -165,8 +173,8 @@ def test_workloads_with_other_recipes_are_said_to_differ(tmp_path):
     study = tmp_path / "recipes.toml"
     study.write_text('question = "?"\n[grid]\nworkload = ["digits-cnn", "cifar10-resnet9"]\n')
     plans, notes = read_plans([str(study)], lr=None, epochs=None, steps_per_epoch=2, interval="epoch", warmup=None)
-    assert [plan.epochs for plan in plans] == [10]
-    assert notes == ["the workloads of recipes differ in epochs: drawn for 10; --epochs chooses another"]
+    assert [plan.epochs for plan in plans] == [5]
+    assert notes == ["the workloads of recipes differ in epochs: drawn for 5; --epochs chooses another"]
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in studies_folder().glob("*.toml")))
@@ -182,21 +190,149 @@ def test_every_study_that_comes_along_can_be_previewed(name, capsys):
 
 def test_the_terminal_shows_the_curve_and_the_epochs_where_it_changes(capsys):
     """StepLR in 60 columns: 18 a plateau of 30 epochs, on a log scale, with a column for each change."""
-    assert preview(capsys, STEPLR, lr=0.05).splitlines()[:5] == [
+    assert preview(capsys, STEPLR, lr=0.05).splitlines()[:6] == [
         STEPLR,
         "  " + "█" * 18 + "▆" * 18 + "▃" * 18 + "▁" * 6,
         "  first 0.05   min 5e-05   max 0.05   last 5e-05   (log scale)",
-        "  epoch     0     30      60     90     99",
-        "  lr     0.05  0.005  0.0005  5e-05  5e-05",
+        "  area 1.665 (rate times epochs), 33.3% of a constant base_lr",
+        "  epoch     0    25     30     50      60      75     90     99",
+        "  lr     0.05  0.05  0.005  0.005  0.0005  0.0005  5e-05  5e-05",
     ]
 
 
-def test_the_worst_case_of_a_metric_and_a_negative_rate_are_said(capsys):
-    """ReduceLROnPlateau's label and note tell what metric it saw; a rate below 0 is drawn, and told."""
-    out = preview(capsys, "ReduceLROnPlateau(patience=1)", "LambdaLR(math:cos)", epochs=5)
-    assert "ReduceLROnPlateau(patience=1), metric never improves\n" in out
-    assert "ReduceLROnPlateau is drawn for a metric that never improves" in out
-    assert "LambdaLR(lr_lambda=math:cos) falls below 0, to -0.099: training would climb the loss" in out
+def test_what_a_user_would_hardly_want_is_warned_of(capsys):
+    """Below 0, zero from a step on, back up past T_max, never falling, a warm-up too long: each is told."""
+    calls = ["LambdaLR(math:cos)", "PolynomialLR(3)", "CosineAnnealingLR(4)", "LinearLR(0.5)", "ExponentialLR(0.5)"]
+    out = preview(capsys, *calls, epochs=8)
+    warned = [line.strip() for line in out.splitlines() if line.startswith("  warning: ")]
+    assert [line.split(": ")[1] for line in warned] == [
+        "falls below 0 at step 2",
+        "zero from step 3",
+        "rebounds past T_max",
+        "never decays",
+    ]
+    assert out.split("\n\n")[4].startswith("ExponentialLR(gamma=0.5)\n")
+    assert "warning" not in out.split("\n\n")[4]
+    warmup = {"kind": "linear", "steps": 50}
+    out = preview(capsys, "ExponentialLR(0.9)", epochs=4, steps_per_epoch=10, warmup=warmup)
+    assert "\n  warning: warm-up longer than the budget: 50 " in out
+
+
+def test_warnings_go_where_notes_go_when_something_else_is_printed(capsys):
+    """With --json the warnings are in the JSON and on standard error; standard output holds the JSON alone."""
+    options = {"lr": 0.1, "epochs": 4, "steps_per_epoch": 1, "interval": "epoch", "warmup": None, "out": None}
+    preview_command(["PolynomialLR(2)"], **options, as_json=True)
+    printed = capsys.readouterr()
+    (schedule,) = json.loads(printed.out)["schedules"]
+    assert printed.err == f"warning: PolynomialLR(total_iters=2): {schedule['warnings'][0]}\n"
+
+
+# ------------------------------------------------------------------------------------------------------------- a metric
+
+
+def test_without_a_metric_the_worst_and_the_best_case_are_drawn(capsys):
+    """A metric that never improves cuts at every second call, one that always does never; both are said to be so."""
+    (schedule,) = json.loads(preview(capsys, "ReduceLROnPlateau(patience=1)", epochs=6, as_json=True))["schedules"]
+    assert schedule["label"] == "ReduceLROnPlateau(patience=1), metric never improves"
+    assert schedule["lr"] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01, 0.001])
+    assert schedule["best_case_lr"] == [0.1] * 6
+    out = preview(capsys, "ReduceLROnPlateau(patience=1)", epochs=6)
+    assert "\n  best case, metric always improves: last 0.1\n  " + "█" * 60 + "\n" in out
+    assert "drawn for one that never improves, the fastest that the rate can fall (worst case)" in out
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize(
+    ("threshold_mode", "threshold"), [("rel", 0.0), ("rel", 1e-4), ("rel", 0.5), ("abs", 1e-4), ("abs", 20.0)]
+)
+def test_the_best_case_improves_by_any_threshold(mode, threshold_mode, threshold):
+    """However much better a call must be to count, 2,000 calls of the best case never cut; the worst case does."""
+    monitor = {"min": "val_loss", "max": "val_accuracy"}[mode]
+    call = f"ReduceLROnPlateau({mode}, 0.1, 0, {threshold}, {threshold_mode}, monitor={monitor})"
+    plans, _ = read_plans([call], lr=0.1, epochs=2000, steps_per_epoch=1, interval="epoch", warmup=None)
+    (schedule,) = compute(plans)
+    assert set(schedule.best_case[0]) == {0.1}
+    assert schedule.lr[0][:4] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.json", "[1, 0.5, 0.5, 0.5, 0.2, 0.3]"),
+        ("list.csv", "1\n0.5\n0.5\n0.5\n0.2\n0.3\n"),
+        ("", "1, 0.5,0.5,0.5,0.2,0.3"),
+    ],
+    ids=["JSON", "lines", "typed"],
+)
+def test_a_metric_that_is_given_decides(name, text, tmp_path, capsys):
+    """0.5 comes a second time at call 3 and a third at call 4, which is one more than patience allows: cut after it."""
+    if name:
+        (tmp_path / name).write_text(text)
+    metric = str(tmp_path / name) if name else text
+    out = preview(capsys, "ReduceLROnPlateau(patience=1)", metric=metric, epochs=7, as_json=True)
+    (schedule,) = json.loads(out)["schedules"]
+    assert schedule["label"] == "ReduceLROnPlateau(patience=1), metric given"
+    assert schedule["lr"] == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
+    assert "best_case_lr" not in schedule
+
+
+def test_a_metric_is_given_at_each_step_where_the_scheduler_moves_per_step(capsys):
+    """With interval = "step" there is a value for each of 2 · 3 calls; those past the end are told to be left."""
+    options = {"metric": "1,1,1,1,1,1,7", "epochs": 2, "steps_per_epoch": 3, "interval": "step"}
+    (schedule,) = json.loads(preview(capsys, "ReduceLROnPlateau(patience=0)", as_json=True, **options))["schedules"]
+    assert schedule["lr"] == pytest.approx([0.1, 0.001])  # the epochs' first steps: after 0 and 3 calls, two bad
+    assert "6 values; the other 1 of --metric come after the end" in preview(
+        capsys, "ReduceLROnPlateau(patience=0)", **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "values"), [("1", [1.0]), (" 1e-3 ,2", [0.001, 2.0]), ("nan,inf", [float("nan"), float("inf")])]
+)
+def test_any_number_is_a_value_of_a_metric(text, values):
+    """One value or several, with or without spaces; NaN and infinity too, which training does produce."""
+    assert read_metric(text) == pytest.approx(values, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("0.5\nloss\n", "line 2 is 'loss', which is no number"),
+        ("epoch,loss\n", "line 1 is 'epoch,loss', which is no number"),
+        ("[0.5, true]", "item 2 is True, which is no number"),
+        ("[0.5, [1]]", "item 2 is [1], which is no number"),
+        ("[0.5,", "is no JSON list"),
+        ("", "holds no number"),
+        ("[]", "holds no number"),
+    ],
+)
+def test_a_file_that_holds_no_metric_is_refused_with_the_place(content, said, tmp_path):
+    """What is not a number is shown with its line or its place in the list, and with what is allowed."""
+    file = tmp_path / "metric"
+    file.write_text(content)
+    with pytest.raises(InputError) as error:
+        read_metric(str(file))
+    assert said in str(error.value)
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "metric", "said"),
+    [
+        ("StepLR(3)", "1,2,3", "only ReduceLROnPlateau does"),
+        ("ReduceLROnPlateau", "1,2,3", "3 values, and step() is called 9 times: give at least 8 values"),
+        ("ReduceLROnPlateau", "losses.json", "value 1 is 'losses.json', which is no number"),
+        ("ReduceLROnPlateau", " , ", "write the values with commas"),
+    ],
+)
+def test_a_metric_that_cannot_be_used_is_refused(schedule, metric, said, capsys):
+    """A metric for nobody, one that ends too early, and one that is neither a file nor numbers are told."""
+    with pytest.raises(InputError) as error:
+        preview(capsys, schedule, metric=metric, epochs=9)
+    assert said in str(error.value)
+
+
+# --------------------------------------------------------------------------------------------------- pipes and columns
 
 
 def test_a_pipe_that_holds_only_ascii_gets_ascii(monkeypatch):
@@ -230,11 +366,23 @@ def test_a_sparkline_is_scaled_from_0_or_by_decades(rates, width, log, line):
     assert sparkline(rates, width, log) == line
 
 
-def test_notable_epochs_are_the_changes_or_places_on_the_way():
-    """Few changes are all shown; a rate that always moves is shown on its way, with its peak."""
-    assert notable_epochs([1.0] * 5) == [0, 4]
-    assert notable_epochs([1.0, 1.0, 0.5, 0.5, 0.1]) == [0, 2, 4]
-    assert notable_epochs([float(i if i < 33 else 99 - i) for i in range(100)]) == [0, 10, 25, 33, 50, 75, 90, 99]
+@pytest.mark.parametrize(
+    ("rates", "epochs"),
+    [
+        ([1.0], [0]),
+        ([1.0] * 5, [0, 1, 2, 3, 4]),
+        ([1.0] * 100, [0, 25, 50, 75, 99]),
+        ([1.0] * 30 + [0.1] * 30 + [0.01] * 40, [0, 25, 30, 50, 60, 75, 99]),
+        ([100.0 - i for i in range(100)], [0, 25, 50, 75, 99]),
+        ([float(i if i < 33 else 99 - i) for i in range(100)], [0, 25, 33, 50, 75, 99]),
+        ([1.0 - (i % 40) / 40 for i in range(100)], [0, 25, 40, 50, 75, 80, 99]),
+        ([1.0 - (i % 4) / 4 for i in range(100)], [0, 3, 25, 50, 75, 99]),
+    ],
+    ids=["one", "five", "constant", "milestones", "a line", "up and down", "two restarts", "many restarts"],
+)
+def test_notable_epochs_are_the_quarters_and_the_jumps(rates, epochs):
+    """The first, each quarter, the last and every jump where these are few; else the largest and the smallest rate."""
+    assert notable_epochs(rates) == epochs
 
 
 @pytest.mark.parametrize(
@@ -283,24 +431,46 @@ def drawn(*calls, **options):
     return draw(compute(plans))
 
 
-def test_up_to_three_curves_share_a_frame_and_more_have_one_each():
-    """Three schedules are named beside their curves, touching none; four have panels that are named above."""
-    three = drawn("StepLR(5)", "CosineAnnealingLR", "ExponentialLR(0.9)")
-    (axes,) = three.axes
-    names = [text.get_text().replace("\n", " ").replace("( ", "(") for text in axes.texts]
-    assert names == ["StepLR(step_size=5)", "CosineAnnealingLR(T_max=100%)", "ExponentialLR(gamma=0.9)"]
-    for text in axes.texts:
-        box = text.get_window_extent()
-        for line in axes.lines:
-            assert not line.get_path().transformed(axes.transData).intersects_bbox(box, filled=False)
-    four = drawn("StepLR(5)", "CosineAnnealingLR", "ExponentialLR(0.9)", "ConstantLR(1.0)")
-    titles = [panel.get_title(loc="left") for panel in four.axes]
-    assert titles == [
+def test_several_schedules_share_a_frame_and_have_one_each():
+    """Up to three are named beside their curves, touching none; and every one has a panel below, named above it."""
+    calls = [
         "StepLR(step_size=5)",
         "CosineAnnealingLR(T_max=100%)",
         "ExponentialLR(gamma=0.9)",
         "ConstantLR(factor=1.0)",
     ]
+    for number in (2, 3, 4):
+        overlay, *panels = sorted(drawn(*calls[:number]).axes, key=lambda axes: -axes.get_position().width)
+        panels = [panel for panel in panels if panel.lines]
+        titles = [panel.get_title(loc="left").replace("\n", "") for panel in panels]
+        assert sorted(titles) == sorted(calls[:number])
+        assert [len(panel.lines) for panel in panels] == [number] * number  # the others are behind, faint
+        assert len(overlay.lines) == number
+        names = [text.get_text().replace("\n", "") for text in overlay.texts]
+        assert names == (calls[:number] if number <= 3 else [])
+        for text in overlay.texts:
+            box = text.get_window_extent()
+            for line in overlay.lines:
+                assert not line.get_path().transformed(overlay.transData).intersects_bbox(box, filled=False)
+
+
+def test_a_curve_and_the_name_of_its_panel_have_one_colour():
+    """The title over a panel is its curve's colour, darkened to be read, so that the overlay needs no legend."""
+    axes = drawn("StepLR(5)", "CosineAnnealingLR", "ExponentialLR(0.9)", "ConstantLR(1.0)").axes
+    for panel in (a for a in axes if a.get_title(loc="left")):
+        (curve,) = (line for line in panel.lines if line.get_linewidth() > 1)
+        colour = panel.title.get_color() if panel.title.get_text() else panel._left_title.get_color()
+        assert colour == pytest.approx(tuple(0.72 * part for part in curve.get_color()))
+
+
+def test_the_best_case_is_a_dashed_curve_that_says_so():
+    """ReduceLROnPlateau without a metric is two curves in its frame: what never improves, and what always does."""
+    (axes,) = drawn("ReduceLROnPlateau(patience=3)").axes
+    worst, best = axes.lines
+    assert (worst.get_linestyle(), best.get_linestyle()) == ("-", "--")
+    assert set(best.get_ydata()) == {0.1}
+    assert min(worst.get_ydata()) < 0.01
+    assert "best case: the metric always improves" in [text.get_text() for text in axes.texts]
 
 
 def test_the_figure_draws_every_step_where_rates_move_within_epochs():
@@ -317,3 +487,29 @@ def test_a_single_schedule_of_few_plateaus_has_their_rates_written_on():
     assert figure.get_suptitle() == f"{STEPLR}: from 0.05 to 5e-05 over 100 epochs"
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.05", "0.005", "0.0005", "5e-05"]
     assert figure.axes[0].get_yscale() == "log"
+
+
+# --------------------------------------------------------------------------------------- what is built in torch's place
+
+
+def test_a_composition_that_torch_gets_wrong_is_said_to_be_built_otherwise(capsys):
+    """A plateau after a warm-up, which torch refuses, and a nest, which it steps ahead: both right, and both said."""
+    call = "SequentialLR([ConstantLR(0.1, 9), ReduceLROnPlateau(patience=0)], [2])"
+    nest = "SequentialLR([ExponentialLR(0.5), ChainedScheduler([ExponentialLR(0.5), StepLR(9)])], [3])"
+    plateau, nested = json.loads(preview(capsys, call, nest, epochs=6, as_json=True))["schedules"]
+    assert plateau["lr"] == pytest.approx([0.01, 0.01, 0.1, 0.1, 0.01, 0.001])  # its own first sets the mark
+    assert plateau["best_case_lr"] == pytest.approx([0.01, 0.01, 0.1, 0.1, 0.1, 0.1])
+    assert "monitor" not in plateau["label"]
+    assert nested["lr"] == pytest.approx([0.1, 0.05, 0.025, 0.1, 0.05, 0.025])
+    for schedule in (plateau, nested):
+        (said,) = (w for w in schedule["warnings"] if w.startswith("built as"))
+        assert said.startswith("built as lrbench's SequenceLR, which does what torch documents of SequentialLR")
+
+
+def test_each_group_of_a_per_group_scheduler_is_drawn(capsys):
+    """As many groups as it has schedulers, each with the rates, area and table of its own."""
+    call = "PerGroupLR(schedulers=[LinearDecayLR(total_steps=4), StepLR(2, gamma=0.5)])"
+    (schedule,) = json.loads(preview(capsys, call, lr=1.0, epochs=4, as_json=True))["schedules"]
+    assert schedule["lr"] == [[1.0, 1.0], [0.75, 1.0], [0.5, 0.5], [0.25, 0.5]]
+    assert (schedule["area"], schedule["mean_share"]) == ([2.5, 3.0], [0.625, 0.75])
+    assert "\n  group 1\n" in preview(capsys, call, lr=1.0, epochs=4)

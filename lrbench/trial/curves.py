@@ -100,7 +100,7 @@ def _metrics(scheduler: dict, metric: Literal["never improves", "always improves
         return zip(itertools.chain(metric, itertools.repeat(metric[-1])))
     rising = MONITORS[scheduler["monitor"]] == "max"
     if metric == "never improves":
-        return itertools.repeat((0.0,))  # the first that a scheduler sees is its best, whenever it comes into force
+        return itertools.repeat((0.0,))
     absolute = [
         plateau.get("threshold", 1e-4) for plateau in _plateaus(scheduler) if plateau.get("threshold_mode") == "abs"
     ]
