@@ -27,10 +27,11 @@ NESTED = {
 class Answer:
     """What a study's rows say to one question.
 
-    `title` is the question. `sentences` state the findings with their uncertainty; the first `num_leading` of them
-    stand for the whole answer in the report's headline. `table` holds plain values (seconds, fractions) under names
-    that carry the unit; `analysis.wording.displayed` makes it fit to print. `figure` draws when it is called, and not
-    before. `notes` say how the numbers were made and what was left out.
+    `title` is the question. `sentences` state the findings with their uncertainty; the first `num_leading` of them, or
+    those of `headline` where the first are not the right ones, stand for the whole answer in the report's headline.
+    `table` holds plain values (seconds, fractions) under names that carry the unit; `analysis.wording.displayed` makes
+    it fit to print. `figure` draws when it is called, and not before. `notes` say how the numbers were
+    made and what was left out.
     """
 
     title: str
@@ -39,6 +40,12 @@ class Answer:
     figure: "Callable[[], Figure]"
     notes: tuple[str, ...] = ()
     num_leading: int = 1
+    headline: tuple[str, ...] = ()
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The sentences that stand for the answer in the report's headline."""
+        return self.headline or self.sentences[: self.num_leading]
 
 
 def read_rows(folder, names=NAMES) -> "pd.DataFrame":

@@ -1,7 +1,8 @@
 """What learning rate was applied? The rate at every optimizer step of every schedule, as the trials recorded it.
 
 An open-loop schedule must give the same rates whatever the seed and the flags: traces are compared by their digest.
-ReduceLROnPlateau watches a metric, so its traces may differ. What this does *not* do: compare with a formula.
+ReduceLROnPlateau watches a metric, so its traces may differ. Each trial has held its own
+rates to the formula: `analysis.lr_plans` counts what it found.
 """
 
 import math
@@ -14,7 +15,9 @@ import pandas as pd
 from analysis import figures
 from analysis.answers import Answer
 from analysis.conditions import SEEDS, completed, group_ids, levels, short_names, varied
-from analysis.wording import count, level, listed, number
+from analysis.lr_plans import plan_sentences
+from analysis.multiples import small_multiples
+from analysis.wording import count, known, level, listed, number
 
 TITLE = "What learning rate was applied?"
 _DECIDES = ("workload", "epochs", "batch_size", "base_lr", "optimizer", "scheduler", "scheduler_interval", "warmup")
@@ -25,13 +28,15 @@ _MOST_POINTS = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """One schedule as it was applied. `traces` are the distinct ones, most frequent first, each (groups, steps)."""
+    """One schedule as it was applied. `traces` are the distinct courses, most frequent first, each (groups, steps);
+    `amounts` says how many trials took each."""
 
     scheduler: str
     factors: dict
     base_lr: float
     num_trials: int
     traces: tuple[np.ndarray, ...]
+    amounts: tuple[int, ...]
     num_split_trials: int
     num_repeated_trials: int
 
@@ -40,12 +45,18 @@ class Schedule:
         return "ReduceLROnPlateau" not in self.scheduler
 
     @property
-    def groups(self) -> list[tuple[str, np.ndarray]]:
-        """The most frequent trace of each parameter group; one line where all groups have the same rates."""
-        trace = self.traces[0]
-        if len(trace) == 1 or bool((trace == trace[0]).all()):
-            return [("all", trace[0])]
-        return [(str(index), rates) for index, rates in enumerate(trace)]
+    def groups(self) -> list[tuple[str, list[np.ndarray]]]:
+        """Every course of each parameter group; one called "all" where the groups have the same rates."""
+        if all(bool((trace == trace[0]).all()) for trace in self.traces):
+            return [("all", [trace[0] for trace in self.traces])]
+        return [(str(index), [trace[index] for trace in self.traces]) for index in range(len(self.traces[0]))]
+
+    def means(self, courses: list[np.ndarray]) -> tuple[float, float, float]:
+        """The mean rate over base_lr: averaged over trials, of the lowest course, of the highest."""
+        if self.base_lr <= 0:
+            return math.nan, math.nan, math.nan
+        means = np.array([float(rates.mean()) / self.base_lr for rates in courses])
+        return float(np.average(means, weights=self.amounts)), float(means.min()), float(means.max())
 
 
 def answer(rows: pd.DataFrame) -> Answer:
@@ -55,9 +66,14 @@ def answer(rows: pd.DataFrame) -> Answer:
     skipped = int((usable["num_optimizer_steps"] < usable["num_steps"]).sum())
     if skipped:
         notes.append(f"In {count(skipped, 'trial')} the GradScaler skipped steps; a skipped step applies no rate.")
+    if any(len(s.traces) > 1 for s in found):
+        notes.append(
+            "Where a schedule took several courses, first to last give the lowest and the highest rate of all courses, "
+            "and mean / base_lr is the mean over its trials."
+        )
     return Answer(
         title=TITLE,
-        sentences=tuple(_sentences(found, rows)),
+        sentences=(*_sentences(found, rows), *plan_sentences(rows)),
         table=_table(found),
         figure=lambda: _figure(found),
         notes=tuple(notes),
@@ -99,6 +115,7 @@ def _schedule(names: list[str], rows: pd.DataFrame) -> Schedule:
         base_lr=float(rows["base_lr"].iloc[0]),
         num_trials=len(rows),
         traces=tuple(trace for _, trace in ranked),
+        amounts=tuple(amount for amount, _ in ranked),
         num_split_trials=int((kinds.nunique() > 1).sum()),
         num_repeated_trials=int((kinds.size() > 1).sum()),
     )
@@ -131,13 +148,29 @@ def _sentences(found: list[Schedule], rows: pd.DataFrame) -> list[str]:
     for s in found:
         if not s.open_loop:
             sentences.append(_plateau_sentence(s, names))
-    shares = sorted((float(s.traces[0].mean()) / s.base_lr, _label(s, names)) for s in found if s.base_lr > 0)
-    if len(shares) > 1 and number(shares[0][0]) != number(shares[-1][0]):
-        (low, least), (high, most) = shares[0], shares[-1]
-        sentences.append(
-            f"Averaged over the run, the rate is from {number(low)} ({least}) to {number(high)} ({most}) times base_lr."
-        )
-    return sentences
+    return [*sentences, *_mean_sentence([s for s in found if s.base_lr > 0], names)]
+
+
+def _mean_sentence(found: list[Schedule], names: dict[str, str]) -> list[str]:
+    """Say between what the mean rates lie; of two that read the same the open-loop schedule is named."""
+    # all courses of all groups as one: each trial's mean over its steps and groups
+    shares = {number(share): share for share in (_mean_share(s)[0] for s in found)}
+    if len(shares) < 2:
+        return []
+    ends = []
+    for text in (min(shares, key=shares.get), max(shares, key=shares.get)):
+        tied = [s for s in found if number(_mean_share(s)[0]) == text]
+        s = min(tied, key=lambda s: not s.open_loop)
+        about = _label(s, names)
+        if len(s.traces) > 1:
+            _, low, high = _mean_share(s)
+            about += f", over {len(s.traces):,} courses with {number(low)} to {number(high)}"
+        ends.append(f"{text} ({about})")
+    return [f"Averaged over the run and over trials, the rate is from {ends[0]} to {ends[1]} times base_lr."]
+
+
+def _mean_share(s: Schedule) -> tuple[float, float, float]:
+    return s.means([trace.mean(axis=0) for trace in s.traces])
 
 
 def _plateau_sentence(s: Schedule, names: dict[str, str]) -> str:
@@ -158,8 +191,12 @@ def _plateau_sentence(s: Schedule, names: dict[str, str]) -> str:
 def _table(found: list[Schedule]) -> pd.DataFrame:
     records = []
     for s in found:
-        for group, rates in s.groups:
-            at = {f"at {q}%": float(rates[min(len(rates) - 1, round(q / 100 * len(rates)))]) for q in (25, 50, 75)}
+        for group, courses in s.groups:
+            mean, low, high = s.means(courses)
+            at = {
+                f"at {q}%": _range([rates[min(len(rates) - 1, round(q / 100 * len(rates)))] for rates in courses])
+                for q in (25, 50, 75)
+            }
             records.append(
                 {
                     "scheduler": s.scheduler,
@@ -167,13 +204,21 @@ def _table(found: list[Schedule]) -> pd.DataFrame:
                     "group": group,
                     "num_trials": s.num_trials,
                     "num_courses": len(s.traces),
-                    "first": float(rates[0]),
+                    "first": _range([rates[0] for rates in courses]),
                     **at,
-                    "last": float(rates[-1]),
-                    "mean_over_base_lr": float(rates.mean()) / s.base_lr if s.base_lr > 0 else math.nan,
+                    "last": _range([rates[-1] for rates in courses]),
+                    "mean_over_base_lr": mean,
+                    "mean_range": _range([low, high]),
                 }
             )
-    return pd.DataFrame(records)
+    table = pd.DataFrame(records)
+    return table if any(len(s.traces) > 1 for s in found) else table.drop(columns="mean_range", errors="ignore")
+
+
+def _range(values) -> float | str:
+    """One value, or the text "lowest–highest" where courses differ."""
+    low, high = float(min(values)), float(max(values))
+    return low if low == high or not known(low) else f"{number(low)}–{number(high)}"
 
 
 def _figure(found: list[Schedule]):
@@ -195,7 +240,7 @@ def _figure(found: list[Schedule]):
                 steps = keep if len(lengths) == 1 else 100 * keep / max(1, len(rates) - 1)
                 lines.append((steps, rates[keep], group))
         panels.append((_label(s, names), lines, ()))
-    return figures.small_multiples(
+    return small_multiples(
         panels,
         _figure_title(found, shown, names),
         "optimizer step" if len(lengths) == 1 else "% of the steps",

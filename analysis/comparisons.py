@@ -4,6 +4,7 @@ Settings that train differently (workload, epochs, base_lr, …) are kept apart;
 replicates are averaged within a seed. What this does *not* do: word findings or draw (`analysis.schedulers` does).
 """
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -21,9 +22,11 @@ from analysis.conditions import (
     levels,
     varied,
 )
-from analysis.intervals import Estimate, holm, paired_p, t_interval
+from analysis.intervals import Estimate, holm, no_spread, paired_p, pairs_needed, smallest_detectable, t_interval
 
 SIGNIFICANT = 0.05
+# the factors besides the scheduler that change training: their levels are never pooled
+TRAINING = tuple(name for name in FACTORS if name not in (*MACHINE_FACTORS, *SCHEDULE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,22 @@ class Comparison:
     @property
     def told_apart(self) -> bool:
         return self.corrected_p < SIGNIFICANT
+
+    @property
+    def sd(self) -> float:
+        """The standard deviation of the differences; nan where they show none, or there is but one."""
+        shown = len(self.differences) > 1 and not no_spread(self.differences)
+        return float(np.std(self.differences, ddof=1)) if shown else math.nan
+
+    @property
+    def detectable(self) -> float:
+        """The true difference that so many seeds find four times in five, at 5% by itself; nan where `sd` is."""
+        return math.nan if math.isnan(self.sd) else smallest_detectable(self.sd, len(self.differences))
+
+    @property
+    def pairs_to_tell(self) -> int:
+        """The seeds that would find a difference as large as the one seen; 0 where that cannot be said."""
+        return 0 if math.isnan(self.sd) else pairs_needed(self.estimate.value, self.sd)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +94,16 @@ class Setting:
     def num_seeds(self) -> int:
         return len(self.scores)
 
+    @property
+    def planned(self) -> list[Comparison]:
+        """The comparisons that a study is made for: those with the baseline, or all pairs where there is none."""
+        return list((self.against or self.pairs).values())
+
 
 def settings(rows: pd.DataFrame) -> list[Setting]:
     """Return one Setting for each level of the training factors besides the scheduler, in order."""
     rows = rows.assign(arm=_arms(rows))
-    training = tuple(name for name in FACTORS if name not in (*MACHINE_FACTORS, *SCHEDULE))
-    names = varied(rows, training)
+    names = varied(rows, TRAINING)
     order = {name: levels(rows, name) for name in names}
     found = []
     for _, part in rows.groupby(group_ids(rows, names), sort=False):

@@ -3,13 +3,14 @@
 What this does *not* do: compare anything; it only sorts rows into conditions, blocks and places.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.answers import Answer
-from analysis.wording import level, listed
+from analysis.wording import after_colon, level, listed
 from lrbench.record import COLUMNS
 
 SEEDS = ("seed", "seed_init", "seed_order", "seed_augmentation", "seed_dropout")
@@ -32,6 +33,7 @@ _DERIVED = {"optimizer_name", "scheduler_name", "scheduler_monitor", "replicate"
 FACTORS = tuple(c.name for c in COLUMNS if c.group == "asked" and c.name not in _DERIVED)
 # what may follow from another factor: a workload brings its recipe, a scheduler its interval
 _FOLLOWERS = ("epochs", "batch_size", "base_lr", "optimizer", "scheduler_interval")
+_CALL = re.compile(r"(?P<name>[^(]*)\((?P<inside>.*)\)(?P<after>[^)]*)")
 _PLACE = (
     "hostname",
     "os",
@@ -108,15 +110,47 @@ def is_baseline(scheduler: str) -> bool:
 
 
 def short_names(calls) -> dict[str, str]:
-    """Return a short name for each call: its class where that tells them apart, else the call.
+    """Return a short name for each call: its class where that tells them apart, else with the arguments that differ.
 
-    >>> short_names(["StepLR(step_size=3)", "StepLR(step_size=5)", "ExponentialLR(gamma=0.9)"])
-    {'StepLR(step_size=3)': 'StepLR(step_size=3)', 'StepLR(step_size=5)': 'StepLR(step_size=5)', \
-'ExponentialLR(gamma=0.9)': 'ExponentialLR'}
+    >>> list(short_names(["StepLR(step_size=3)", "StepLR(step_size=5)", "ExponentialLR(gamma=0.9)"]).values())
+    ['StepLR(step_size=3)', 'StepLR(step_size=5)', 'ExponentialLR']
+    >>> list(short_names(["StepLR(step_size=1, gamma=0.1)", "StepLR(step_size=1, gamma=0.5)"]).values())
+    ['StepLR(gamma=0.1, …)', 'StepLR(gamma=0.5, …)']
     """
-    calls = list(dict.fromkeys(str(call) for call in calls))
-    classes = [call.partition("(")[0] for call in calls]
-    return {call: name if classes.count(name) == 1 else call for call, name in zip(calls, classes, strict=True)}
+    families: dict[str, list[str]] = {}
+    for call in dict.fromkeys(str(call) for call in calls):
+        families.setdefault(call.partition("(")[0], []).append(call)
+    names: dict[str, str] = {}
+    for name, family in families.items():
+        names |= {family[0]: name} if len(family) == 1 else _by_differing_arguments(family)
+    return {call: names[call] for family in families.values() for call in family}
+
+
+def _by_differing_arguments(calls: list[str]) -> dict[str, str]:
+    """Shorten calls of one class to the arguments in which they differ; the whole calls where that is not enough."""
+    parts = [_CALL.fullmatch(call) for call in calls]
+    if not all(parts):
+        return dict(zip(calls, calls, strict=True))
+    arguments = [[item.strip() for item in _arguments(part["inside"])] for part in parts]
+    shared = set.intersection(*map(set, arguments))
+    names = []
+    for part, items in zip(parts, arguments, strict=True):
+        kept = [item for item in items if item not in shared]
+        inside = ", ".join([*kept, "…"] if len(kept) < len(items) else kept)
+        names.append(f"{part['name']}({inside}){part['after']}" if kept else part[0])
+    return dict(zip(calls, names if len(set(names)) == len(names) else calls, strict=True))
+
+
+def _arguments(inside: str) -> list[str]:
+    """Split what stands between a call's brackets at its commas, but not inside brackets of its own."""
+    items, depth = [""], 0
+    for character in inside:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and not depth:
+            items.append("")
+        else:
+            items[-1] += character
+    return items
 
 
 def describe(values: dict) -> str:
@@ -179,12 +213,12 @@ def by_place(rows: pd.DataFrame, one_place: Callable[[pd.DataFrame], Answer]) ->
         f"The rows come from {len(parts)} places that differ in {listed(place_columns(rows))}: "
         "they are not pooled, and each is analysed by itself."
     )
-    said = [f"On {part.label}: {s}" for part, a in zip(parts, answers, strict=True) for s in a.sentences]
+    said = [f"On {part.label}: {after_colon(s)}" for part, a in zip(parts, answers, strict=True) for s in a.sentences]
     return Answer(
         title=answers[0].title,
         sentences=(warning, *said),
         table=pd.concat(tables, ignore_index=True) if tables else answers[0].table,
         figure=answers[0].figure,
-        num_leading=1 + answers[0].num_leading,
+        headline=(warning, *(f"On {parts[0].label}: {after_colon(s)}" for s in answers[0].leading)),
         notes=(f"The figure shows {parts[0].label}.", *dict.fromkeys(note for a in answers for note in a.notes)),
     )

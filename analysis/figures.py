@@ -201,65 +201,54 @@ def identity(drawn, title: str):
 
 
 @styled
-def comparison(drawn, title: str, reference: str):
-    """Draw accuracies by seed with their mean and interval, beside the paired differences to the reference.
+def comparison(panels, title: str):
+    """Draw accuracies by seed with their mean and interval, beside the paired differences to a reference.
 
-    `drawn` is [(label, Estimate of the mean, accuracy of each seed, Estimate of the difference)].
+    `panels` is [(label, reference, rows)], one below the other, and a row is (label, Estimate of the mean, accuracy of
+    each seed, Estimate of the difference); equal accuracies are stacked, so that every seed shows.
     """
-    figure, (left, right) = canvas(1.3 + 0.42 * len(drawn), title, num_columns=2, sharey=True)
+    num_rows = [len(drawn) for *_, drawn in panels]
+    height = 0.9 + 0.42 * sum(num_rows) + sum(0.35 + 0.25 * bool(label) for label, *_ in panels)
+    figure, grid = canvas(
+        height,
+        title,
+        2,
+        len(panels),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        height_ratios=[n + 0.4 for n in num_rows],
+    )
     blue = palette(1)[0]
-    right.axvline(0.0, color=QUIET, lw=1, zorder=1)
-    for y, (_, mean, values, difference) in enumerate(drawn):
-        left.plot([100 * v for v in values], [y - 0.26] * len(values), "o", ms=3.5, color=DOTS, mew=0, zorder=2)
-        _bar(left, mean, y, blue, scale=100)
-        _bar(right, difference, y, blue, scale=100)
-    for axes in (left, right):
-        _rows(axes, [label for label, *_ in drawn])
-    left.set_xlabel("final accuracy, % (small dots: seeds)")
-    right.set_xlabel(f"points against {reference}, paired by seed")
+    references = [reference for _, reference, _ in panels]
+    for index, ((left, right), (label, reference, drawn)) in enumerate(zip(grid, panels, strict=True)):
+        right.axvline(0.0, color=QUIET, lw=1, zorder=1)
+        for y, (_, mean, values, difference) in enumerate(drawn):
+            x, up = stacked([100 * v for v in values])
+            left.plot(x, [y - 0.22 - step for step in up], "o", ms=3.5, color=DOTS, mew=0, zorder=2)
+            _bar(left, mean, y, blue, scale=100)
+            _bar(right, difference, y, blue, scale=100)
+        for axes in (left, right):
+            _rows(axes, [textwrap.fill(name, 26) for name, *_ in drawn])
+        left.set_ylim(top=-0.85)
+        if len(panels) > 1:
+            left.set_title(label, fontsize=9.5)
+        if reference not in references[index + 1 : index + 2]:  # the next panel would say the same
+            right.set_xlabel(textwrap.fill(f"points against {reference},", 36) + "\npaired by seed")
+    grid[-1][0].set_xlabel("final accuracy, %\n(small dots: seeds)")
     return figure
 
 
-@styled
-def small_multiples(panels, title: str, xlabel: str, ylabel: str, percent: bool = False, log: bool = False):
-    """Draw one panel for each curve on shared axes, all other curves faint behind it.
+def stacked(values: list[float]) -> tuple[list[float], list[float]]:
+    """Return where dots stand so that equal values do not hide each other: (x, height), in rows; at most half a row.
 
-    `panels` is [(label, [(x, y, colour), …], band)]: colour is a number (that of the parameter group, say), and `band`
-    is (x, low, high), or () for none.
+    >>> stacked([1.0, 2.0, 1.0])
+    ([1.0, 2.0, 1.0], [0.0, 0.0, 0.09])
     """
-    from matplotlib.ticker import LogLocator, MaxNLocator
-
-    num_columns = min(len(panels), 3 if len(panels) in (1, 2, 3, 5, 6, 9) else 4)
-    num_rows = -(-len(panels) // num_columns)
-    height = 0.9 + 1.6 * num_rows + (0.8 if len(panels) <= 3 else 0)
-    figure, grid = canvas(height, title, num_columns, num_rows, sharex=True, sharey=True, squeeze=False)
-    colours = palette(10)
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
-    for index, (axes, (label, lines, band)) in enumerate(zip(grid.flat, panels, strict=False)):
-        for other, (_, others, _) in enumerate(panels):
-            for x, y, _ in others if other != index else ():
-                axes.plot(x, y, color=FAINT, lw=0.9, zorder=1)
-        if band:
-            axes.fill_between(*band, color=colours[0], alpha=0.2, lw=0, zorder=2)
-        for x, y, colour in lines:
-            axes.plot(x, y, color=colours[colour % 10], lw=1.8, zorder=3)
-        axes.set_title(textwrap.shorten(label, 46 if num_columns < 4 else 26, placeholder=" …"), fontsize=9)
-        axes.grid(axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-        if log:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.minorticks_off()
-        if percent:
-            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
-        else:
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        if index + num_columns >= len(panels):  # nothing below it: this panel carries the x axis
-            axes.tick_params(labelbottom=True)
-    figure.supxlabel(xlabel, fontsize=9.5, color=QUIET)
-    figure.supylabel(ylabel, fontsize=9.5, color=QUIET)
-    return figure
+    keys = [round(value, 9) for value in values]
+    most = max((keys.count(key) for key in keys), default=1)
+    step = min(0.09, 0.5 / max(1, most - 1))
+    return values, [step * keys[:index].count(key) for index, key in enumerate(keys)]
 
 
 @styled

@@ -6,44 +6,52 @@ What this does *not* do: find anything of its own; the headline takes the first 
 import pandas as pd
 
 from analysis.answers import Answer, all_answers
-from analysis.conditions import completed, levels, short_names, varied
-from analysis.provenance import flag_violations, statuses
+from analysis.conditions import CUDNN_FLAGS, completed, levels, short_names, varied
+from analysis.lr_plans import plan_violations
+from analysis.planned import Progress, about_strays
+from analysis.provenance import changed_parts, flag_violations, statuses
 from analysis.replicates import digested, replicate_pairs
 from analysis.throughput import INERT, timed
 from analysis.wording import count, level
 from lrbench.record import STATUSES
 
+NOT_KNOWN = Progress(num_trials=0, num_done=0, num_strays=0)
 
-def headline(rows: pd.DataFrame, answers: dict[str, Answer] | None = None, num_planned: int = 0) -> tuple[str, ...]:
+
+def headline(
+    rows: pd.DataFrame, answers: dict[str, Answer] | None = None, progress: Progress = NOT_KNOWN
+) -> tuple[str, ...]:
     """Return the first lines of the report, about 3 to 6 sentences; what failed or did not hold leads.
 
-    `answers` are those of `all_answers(rows)`, computed here where they are not given. `num_planned` is the number of
-    trials that the study has, 0 where that is not known.
+    `answers` are those of `all_answers(rows)`, computed here where they are not given. `progress` says how far the
+    study is (`analysis.planned.progress`).
     """
     if rows.empty:
         return ("No trial has a row yet: there is nothing to report. Type the command of the study again to run it.",)
     answers = all_answers(rows) if answers is None else answers
-    sentences = [*flag_violations(rows), *_unfinished(rows, num_planned), statuses(rows)]
+    leading = [*flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]
+    sentences = [*leading, *_unfinished(progress), statuses(rows)]
     if completed(rows).empty:
         return tuple(sentences)
-    if all_inert(rows):
+    if flags_say_nothing(rows):
         sentences.append(INERT)
     for name in ("throughput", "reproducibility", "schedulers"):
-        sentences += answers[name].sentences[: answers[name].num_leading]
+        sentences += answers[name].leading
     # on a CPU throughput opens with the same words
     return tuple(dict.fromkeys(sentences))
 
 
-def _unfinished(rows: pd.DataFrame, num_planned: int) -> list[str]:
-    missing = num_planned - len(rows)
-    if missing <= 0:
-        return []
-    return [f"The study is not finished: {count(missing, 'trial')} of {num_planned:,} still to run."]
+def _unfinished(progress: Progress) -> list[str]:
+    found = []
+    if missing := progress.num_missing:
+        found.append(f"The study is not finished: {count(missing, 'trial')} of {progress.num_trials:,} still to run.")
+    return [*found, *filter(None, [about_strays(progress)])]
 
 
-def all_inert(rows: pd.DataFrame) -> bool:
+def flags_say_nothing(rows: pd.DataFrame) -> bool:
+    """Return whether a cuDNN flag varies although none does anything where the trials ran."""
     known = rows["cudnn_flags_inert"].dropna()
-    return len(known) > 0 and bool(known.astype(bool).all())
+    return len(known) > 0 and bool(known.astype(bool).all()) and bool(varied(rows, CUDNN_FLAGS))
 
 
 def main_table(rows: pd.DataFrame) -> pd.DataFrame:

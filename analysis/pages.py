@@ -15,6 +15,7 @@ import pandas as pd
 from analysis import figures, learning_curves, overview
 from analysis.answers import Answer, all_answers, read_rows
 from analysis.conditions import FACTORS
+from analysis.planned import progress
 from analysis.provenance import failures
 from analysis.wording import count, displayed
 
@@ -64,7 +65,7 @@ def show_title(page: Page) -> None:
 
 def show_headline(page: Page) -> None:
     """Show the first lines of the report."""
-    sentences = overview.headline(page.rows, page.answers, page.record["num_trials"])
+    sentences = overview.headline(page.rows, page.answers, progress(page.rows, page.record))
     _show_list(sentences, "headline")
 
 
@@ -141,7 +142,9 @@ def _cells(row: list[str], classes: list[str]) -> str:
 
 
 def _breakable(text: str) -> str:
-    """A long call or name may break where a reader would break it, and nowhere else."""
+    """A long call or name may break where a reader would break it; an interval stands below its value."""
+    if interval := re.fullmatch(r"([^\[(]+) (\[[^\]]*\d[^\]]*\])", text):
+        return f'{html.escape(interval[1])}<span class="interval">{html.escape(interval[2])}</span>'
     return re.sub(r"(?<=\w)([(=:/.]+)(?=[A-Za-z\[])", r"\1<wbr>", html.escape(text))
 
 

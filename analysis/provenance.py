@@ -57,7 +57,8 @@ def answer(rows: pd.DataFrame) -> Answer:
             table=pd.DataFrame(columns=["what", "value", "num_trials"]),
             figure=lambda: figures.message("No trial has a row yet"),
         )
-    sentences = [*flag_violations(rows), *_mixed(rows), statuses(rows), *_machine(rows), *_span(rows), *_doubts(rows)]
+    leading = [*flag_violations(rows), *changed_parts(rows), *_mixed(rows)]
+    sentences = [*leading, statuses(rows), *_machine(rows), *_span(rows), *_doubts(rows)]
     return Answer(
         title=TITLE,
         sentences=tuple(sentences),
@@ -76,6 +77,30 @@ def flag_violations(rows: pd.DataFrame) -> list[str]:
     which = f" ({listed(names)})" if names else ""
     text = f"In {count(len(broken), 'trial')} of {len(rows):,} a flag that was asked for was not in force{which}"
     return [f"{text}: do not trust comparisons with them. First: trial {broken['trial_id'].iloc[0]}."]
+
+
+def changed_parts(rows: pd.DataFrame) -> list[str]:
+    """Return a sentence for each workload whose data or model was not the same in all of its trials.
+
+    A workload's name stands for code of the user's and files on a disk: both can change between two runs, and the
+    trials' names do not tell.
+    """
+    found = []
+    for workload, part in rows.groupby("workload", observed=True, sort=False):
+        data, sizes = (part[name].dropna().value_counts(sort=False) for name in ("data_sha256", "num_parameters"))
+        if len(data) > 1:
+            found.append(
+                _changed(f"The data of {workload} were", [f"{d[:8]}… in {count(n, 'trial')}" for d, n in data.items()])
+            )
+        if len(sizes) > 1:
+            parts = [f"{int(size):,} parameters in {count(n, 'trial')}" for size, n in sizes.items()]
+            found.append(_changed(f"The model of {workload} was", parts))
+    return found
+
+
+def _changed(what: str, parts: list[str]) -> str:
+    text = f"{what} not the same in all trials ({listed(parts)})"
+    return f"{text}: do not trust comparisons across them; run the study into a new folder."
 
 
 def _texts(rows: pd.DataFrame, name: str) -> pd.Series:
@@ -169,14 +194,14 @@ def _doubts(rows: pd.DataFrame) -> list[str]:
     busy = int((rows["load_average"] > 1.5 * rows["num_cores"]).sum())
     if busy:
         found.append(f"{count(busy, 'trial')} began with more than 1.5 running processes on each core: others used it.")
-    by_workload = rows.groupby("workload", observed=True)["data_sha256"].nunique()
-    if (by_workload > 1).any():
-        found.append(f"The data of {listed(by_workload[by_workload > 1].index)} were not the same in all trials.")
     if (rows.groupby("condition_id", observed=True)["environment"].nunique() > 1).any():
         found.append("Environment variables that change speed or bits differ within a condition: see the table.")
     again = int((rows["attempt"] > 0).sum())
     if again:
         found.append(f"{count(again, 'trial')} had to be run more than once.")
+    resumed = int((rows["num_resumes"] > 0).sum())
+    if resumed:
+        found.append(f"{count(resumed, 'trial')} went on from a checkpoint after a cut, and so have no speed.")
     return found
 
 

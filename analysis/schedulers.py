@@ -6,36 +6,28 @@ machine factors (the flags) are averaged within the seed. "Not significant" is n
 difference that so many seeds could have seen stands beside it. What this does *not* do: tune, or choose a base_lr.
 """
 
-import math
 import sys
 
-import numpy as np
 import pandas as pd
 
 from analysis import conditions, figures
 from analysis.answers import Answer
 from analysis.comparisons import Comparison, Setting, settings
-from analysis.conditions import FACTORS, describe, short_names, varied
-from analysis.intervals import (
-    Estimate,
-    no_spread,
-    pairs_needed,
-    rank_intervals,
-    smallest_detectable,
-    smallest_sign_flip_p,
-    t_interval,
-    win_probability,
-)
-from analysis.wording import count, known, level, listed, number, percent, points
+from analysis.conditions import FACTORS, describe, is_baseline, short_names, varied
+from analysis.intervals import smallest_sign_flip_p, t_interval
+from analysis.scheduler_table import NO_RANKS, RANKS, accuracy_interval, is_ranked, table
+from analysis.wording import after_colon, count, known, level, listed, number, percent, points
 
 TITLE = "Do the schedulers differ by more than the noise?"
 HOW = (
     "Differences are paired by seed (mean over replicates and machine factors within a seed); intervals are Student's "
     "over seeds (95%) and not corrected for their number; p-values are those of the paired t-test, Holm-corrected: "
     "over the comparisons with the baseline, and over all pairs of the others. P(better) counts the seeds on "
-    "which a scheduler beats the baseline, ties half. Ranks are 95% intervals of a bootstrap over seeds."
+    "which a scheduler beats the baseline, ties half."
 )
 _SEEDS_FOR_SIGN_FLIP = 6
+_MOST_LEADING = 2
+_MOST_DRAWN = 4
 _MOST_NAMED = 6
 
 
@@ -49,21 +41,42 @@ def answer(rows: pd.DataFrame) -> Answer:
 
 def _one_place(rows: pd.DataFrame) -> Answer:
     found = settings(rows) if len(rows) else []
-    sentences: list[str] = []
-    for setting in found:
-        before = f"{describe(setting.factors)}: " if setting.factors else ""
-        sentences += [before + sentence for sentence in _sentences(setting)]
+    said = [_said(setting) for setting in found]
+    sentences = [sentence for part in said for sentence in part]
+    compared = [setting for setting in found if len(setting.arms) > 1]
     if not found:
         sentences = ["No trial completed with an accuracy, so nothing can be said about schedulers."]
-    elif any(len(setting.arms) > 1 for setting in found):
+    elif compared:
         sentences += _caveats(rows, found)
     return Answer(
         title=TITLE,
         sentences=tuple(sentences),
-        table=pd.DataFrame([record for setting in found for record in _records(setting)]),
+        table=table(found),
         figure=lambda: _figure(found),
-        notes=(HOW,) if any(len(setting.arms) > 1 for setting in found) else (),
+        notes=_notes(compared),
+        headline=_headline(found, said),
     )
+
+
+def _said(setting: Setting) -> list[str]:
+    """The sentences on one setting, each opened by its factors where there are several settings."""
+    found = _sentences(setting)
+    return [f"{describe(setting.factors)}: {after_colon(s)}" for s in found] if setting.factors else found
+
+
+def _headline(found: list[Setting], said: list[list[str]]) -> tuple[str, ...]:
+    """The first sentence on each of the first settings, those that compare schedulers before those that cannot."""
+    order = sorted(range(len(found)), key=lambda index: len(found[index].arms) < 2)
+    more = len(found) - _MOST_LEADING
+    rest = [f"{count(more, 'more setting')} of the other factors: see the schedulers' part below."] if more > 0 else []
+    return (*(said[index][0] for index in order[:_MOST_LEADING]), *rest)
+
+
+def _notes(compared: list[Setting]) -> tuple[str, ...]:
+    if not compared:
+        return ()
+    ranked = [setting for setting in compared if is_ranked(setting)]
+    return (HOW, *((RANKS,) if ranked else ()), *((NO_RANKS,) if len(ranked) < len(compared) else ()))
 
 
 def _sentences(setting: Setting) -> list[str]:
@@ -135,26 +148,34 @@ def _about_ties(setting: Setting, names: dict) -> list[str]:
     if len(tied) > _MOST_NAMED:
         some.append(count(len(tied) - _MOST_NAMED, "other"))
     text = f"The first place is not certain: {names[best]} is not told from {listed(some)}"
-    return [f"{text}; from the other {len(apart):,} it is." if apart else f"{text}."]
+    others = "the other one" if len(apart) == 1 else f"the other {len(apart):,}"
+    return [f"{text}; from {others} it is." if apart else f"{text}."]
 
 
 def _about_power(setting: Setting, names: dict) -> list[str]:
-    spread = [c.differences for c in setting.pairs.values() if len(c.differences) > 1 and not no_spread(c.differences)]
-    if not spread:
+    """Say what the planned comparisons could have seen: those with the baseline, or all pairs where there is none."""
+    planned = setting.planned
+    found = sorted((c.detectable, index) for index, c in enumerate(planned) if known(c.detectable))
+    if not found:
         return []
-    sd = float(np.median([np.std(differences, ddof=1) for differences in spread]))
-    smallest = smallest_detectable(sd, setting.num_seeds)
-    if not known(smallest):
-        return []
+    (low, easiest), (high, hardest) = ((size, _other(planned[index], names)) for size, index in (found[0], found[-1]))
+    sizes = f"{points(high).lstrip('+')} points"
+    if points(low) != points(high):
+        sizes = f"{points(low).lstrip('+')} ({easiest}) to {sizes} ({hardest})"
+    whose = f"a comparison with {names[setting.baseline]}" if setting.baseline else "a comparison of two schedulers"
     text = (
-        f"With {count(setting.num_seeds, 'seed')} one planned comparison finds a true difference of "
-        f"{points(smallest).lstrip('+')} points four times in five; smaller ones may be there unseen"
+        f"With {count(setting.num_seeds, 'seed')} {whose}, at 5% by itself, finds a true difference of "
+        f"{sizes} four times in five; smaller ones may be there unseen"
     )
     runner_up = setting.pairs[setting.arms[0], setting.arms[1]]
-    needed = pairs_needed(runner_up.estimate.value, sd) if not runner_up.told_apart else 0
+    needed = runner_up.pairs_to_tell if not runner_up.told_apart else 0
     if needed > setting.num_seeds:
         text += f" (telling the first two apart, if their difference is as seen, takes about {needed:,} seeds)"
     return [f"{text}."]
+
+
+def _other(c: Comparison, names: dict) -> str:
+    return names[c.a] if is_baseline(c.b) else f"{names[c.a]} against {names[c.b]}"
 
 
 def _caveats(rows: pd.DataFrame, found: list[Setting]) -> list[str]:
@@ -190,82 +211,42 @@ def _caveats(rows: pd.DataFrame, found: list[Setting]) -> list[str]:
     return sentences
 
 
-# ------------------------------------------------------------------------------------------------------ table, figures
-
-
-def _records(setting: Setting) -> list[dict]:
-    complete = setting.scores.dropna()
-    ranks, firsts = rank_intervals(complete) if len(complete) > 1 else (None, None)
-    best = setting.arms[0]
-    records = []
-    for index, arm in enumerate(setting.arms):
-        scores = setting.scores[arm].dropna()
-        mean = _accuracy_interval(scores)
-        record = {
-            **{name: level(value) for name, value in setting.factors.items()},
-            "scheduler": arm,
-            "num_seeds": len(scores),
-            "rank": _span(*ranks[index]) if ranks is not None else "–",
-            "first_share": float(firsts[index]) if firsts is not None else math.nan,
-            "final_accuracy": mean.value,
-            "final_accuracy_low": mean.low,
-            "final_accuracy_high": mean.high,
-            "accuracy_sd": float(scores.std()) if len(scores) > 1 else math.nan,
-            "final_loss": setting.losses.get(arm, math.nan),
-        }
-        if setting.baseline:
-            against = setting.against.get(arm)
-            record |= _difference_columns("to_baseline", against)
-            record["better_share"] = win_probability(against.differences).value if against else math.nan
-        record |= _difference_columns("to_best", setting.pairs.get((best, arm)), sign=-1)
-        records.append(record)
-    return records
-
-
-def _span(low: int, high: int) -> str:
-    return f"{low}" if low == high else f"{low}–{high}"
-
-
-def _accuracy_interval(scores) -> Estimate:
-    """Student's interval over seeds, cut where accuracy ends: few seeds would take it beyond 100%."""
-    estimate = t_interval(scores)
-    return estimate.map(lambda value: min(1.0, max(0.0, value))) if estimate.bounded else estimate
-
-
-def _difference_columns(name: str, c: Comparison | None, sign: int = 1) -> dict:
-    if c is None or not len(c.differences):
-        return {
-            f"{name}_points": math.nan,
-            f"{name}_points_low": math.nan,
-            f"{name}_points_high": math.nan,
-            f"{name}_p": math.nan,
-        }
-    estimate = t_interval(sign * c.differences)
-    p = c.corrected_p if estimate.n > 1 else math.nan
-    return {
-        f"{name}_points": estimate.value,
-        f"{name}_points_low": estimate.low,
-        f"{name}_points_high": estimate.high,
-        f"{name}_p": p,
-    }
+# ------------------------------------------------------------------------------------------------------------- figure
 
 
 def _figure(found: list[Setting]):
     if not found:
         return figures.message("No trial completed with an accuracy")
-    setting = max(found, key=lambda s: (len(s.arms), s.num_seeds))
-    names = short_names(setting.arms)
+    compared = [setting for setting in found if len(setting.arms) > 1] or found
+    drawn = compared[:_MOST_DRAWN]
+    names = short_names(arm for setting in drawn for arm in setting.arms)
+    return figures.comparison([_panel(setting, names) for setting in drawn], _title(compared, names))
+
+
+def _panel(setting: Setting, names: dict) -> tuple[str, str, list]:
+    """One setting as the figure takes it: its factors, what the differences are to, and its rows."""
     reference = setting.baseline or setting.arms[0]
     drawn = []
     for arm in setting.arms:
         scores = setting.scores[arm].dropna()
         c = setting.against.get(arm) if setting.baseline else setting.pairs.get((reference, arm))
         difference = t_interval((c.differences if setting.baseline else -c.differences) if c is not None else [])
-        drawn.append((names[arm], _accuracy_interval(scores), scores.tolist(), difference))
-    title = _figure_title(setting, names)
-    if setting.factors:
-        title += f" ({describe(setting.factors)})"
-    return figures.comparison(drawn, title, names[reference])
+        drawn.append((names[arm], accuracy_interval(scores), scores.tolist(), difference))
+    return describe(setting.factors), names[reference], drawn
+
+
+def _title(compared: list[Setting], names: dict) -> str:
+    """The finding on the only setting; of several that on the first, and how many there are."""
+    first, *others = compared
+    title = _figure_title(first, names)
+    if not others:
+        return f"{title} ({describe(first.factors)})" if first.factors else title
+    titles = {_figure_title(setting, names) for setting in compared}
+    if len(titles) > 1:
+        title = f"{describe(first.factors)}: {after_colon(title)}; {count(len(others), 'other setting')} below"
+    else:
+        title = f"{title}, in each of {len(compared):,} settings"
+    return title if len(compared) <= _MOST_DRAWN else f"{title} (the first {_MOST_DRAWN} of {len(compared):,} drawn)"
 
 
 def _figure_title(setting: Setting, names: dict) -> str:

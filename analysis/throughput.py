@@ -33,6 +33,7 @@ HOW = (
     "over a block counts once, and the interval is Student's over blocks (95%)."
 )
 INERT = "All of it ran on a CPU, where the cuDNN flags are inert: any difference between their levels is noise."
+INERT_SHORT = "On this CPU the cuDNN flags are inert: any difference between their levels is noise."
 MEASURED = ["samples_per_second", "first_step_seconds", "step_seconds_median"]
 FLOOR = "A/A: replicate against replicate"
 
@@ -136,7 +137,7 @@ def _one_place(rows: pd.DataFrame) -> Answer:
     if left_out:
         notes.append(
             f"{count(left_out, 'completed trial')} of {len(completed(rows))} left out: they shared their device with "
-            "others (packed) or have no measured steady state."
+            "others (packed), went on from a checkpoint in a new process, or have no measured steady state."
         )
     if usable["gpu_uuid"].nunique() > 1:
         notes.append(

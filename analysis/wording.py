@@ -108,6 +108,17 @@ def listed(items, last: str = "and") -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else "none"
 
 
+def after_colon(sentence: str) -> str:
+    """Return a sentence as it stands after a colon: its first word small, unless that is a name.
+
+    >>> after_colon("Only StepLR was run."), after_colon("StepLR came first."), after_colon("ConstantLR: no")
+    ('only StepLR was run.', 'StepLR came first.', 'ConstantLR: no')
+    """
+    first = sentence.partition(" ")[0]
+    plain = first.isalpha() and (len(first) == 1 or first[1:].islower())
+    return sentence[0].lower() + sentence[1:] if plain else sentence
+
+
 def level(value: Any) -> str:
     """Return a factor's level as text; null is a factor that is off.
 
@@ -179,6 +190,7 @@ HEADERS = {
     "seed_churn_share": "churn, seeds",
     "max_logit_difference": "max logit difference",
     "mean_over_base_lr": "mean / base_lr",
+    "mean_range": "mean, lowest to highest course",
     "first_step_extra_seconds": "first step, extra",
     "step_saved_seconds": "saved per step",
     "to_baseline_points": "to baseline (points)",

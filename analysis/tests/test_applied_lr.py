@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.applied_lr import answer, schedules
+from analysis.figures import style
 from analysis.tests.simulate import STEPS_PER_EPOCH, Truth, simulate, study_of
 
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}
@@ -64,6 +65,46 @@ def test_a_plateau_may_part_between_seeds_but_repeats_are_watched():
     assert any("took 2 courses in 6 trials; repeats at one seed always agreed" in s for s in by_seed.sentences)
     by_repeat = answer(changed(rows, plateau & (rows["seed"] == 1) & (rows["replicate"] == 1), 0.3))
     assert any("in 1 of 3 repeated trials the repeats themselves parted" in s for s in by_repeat.sentences)
+
+
+def test_a_schedule_with_several_courses_is_shown_by_all_of_them():
+    """Two of six trials at 0.3 in their second half: the mean is over trials, and the range and both ends are given."""
+    rows = rows_of([CONSTANT, PLATEAU])
+    plateau = rows["scheduler_name"] == "ReduceLROnPlateau"
+    flat = rows["applied_lr"].iloc[int(np.flatnonzero(rows["scheduler_name"] == "ConstantLR")[0])]
+    rows["applied_lr"] = [flat] * len(rows)
+    found = answer(changed(rows, plateau & (rows["seed"] == 1), 0.3))
+    record = found.table[found.table["num_courses"] == 2].iloc[0]
+    assert record["mean_over_base_lr"] == pytest.approx((4 * 1 + 2 * 0.65) / 6)
+    assert (record["mean_range"], record["last"], record["first"]) == ("0.65–1", "0.03–0.1", 0.1)
+    assert found.sentences[-1] == (
+        "Averaged over the run and over trials, the rate is from 0.883 (ReduceLROnPlateau, over 2 courses with 0.65 to "
+        "1) to 1 (ConstantLR) times base_lr."
+    )
+
+
+def test_of_two_equal_means_the_open_loop_one_is_named():
+    """Where ReduceLROnPlateau never acted it has the mean of ConstantLR, which is the one that is named."""
+    rows = rows_of([PLATEAU, CONSTANT, "CosineAnnealingLR"])
+    (flat, *_) = rows[rows["scheduler_name"] == "ConstantLR"]["applied_lr"]
+    plateau = rows["scheduler_name"] == "ReduceLROnPlateau"
+    rows["applied_lr"] = [flat if here else own for here, own in zip(plateau, rows["applied_lr"], strict=True)]
+    assert "to 1 (ConstantLR) times base_lr" in answer(rows).sentences[-1]
+
+
+def test_panels_of_one_class_are_told_apart_by_the_argument_that_differs():
+    """Two StepLRs that share step_size are named by gamma, and no title runs into the next."""
+    calls = [f"StepLR(step_size=1, gamma={gamma})" for gamma in (0.1, 0.2, 0.3, 0.4)]
+    figure = answer(rows_of(calls, base_lr=[0.1, 0.05])).figure()
+    titles = [axes.title if axes.get_title() else axes._left_title for axes in figure.axes if axes.lines]
+    texts = [" ".join(title.get_text().split()) for title in titles]
+    assert len(set(texts)) == 8
+    assert texts[0] == "StepLR(gamma=0.1, …), base_lr=0.05"
+    with style():
+        figure.draw_without_rendering()
+    boxes = [title.get_window_extent() for title in titles]
+    assert not any(a.overlaps(b) for index, a in enumerate(boxes) for b in boxes[:index])
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
 
 
 def test_parameter_groups_have_a_line_each_where_they_differ():

@@ -8,6 +8,7 @@ from analysis import learning_curves
 from analysis.answers import NAMES, NESTED, all_answers
 from analysis.figures import style
 from analysis.overview import headline, main_table
+from analysis.planned import Progress
 from analysis.provenance import failures
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.wording import displayed
@@ -62,6 +63,11 @@ DEGENERATE = {
     "everything packed": lambda: whole().assign(packed=True),
     "two machines": lambda: whole().assign(hostname=pd.Series(["a", "b"] * 12, dtype="category")),
     "clipping off and on": lambda: simulate(study_of(grid={"seed": "0-1", "clip_grad_norm": ["off", 1.0]})),
+    "one place, two settings": lambda: simulate(study_of(grid={**GRID, "seed": "0-1", "base_lr": [0.1, 0.01]})),
+    "six settings": lambda: simulate(study_of(grid={"seed": "0-1", "epochs": [1, 2, 3], "base_lr": [0.1, 0.01]})),
+    "resumed trials have no speed": lambda: whole().assign(
+        num_resumes=[1] * 12 + [0] * 12, samples_per_second=[np.nan] * 12 + [100.0] * 12
+    ),
     "many schedulers": lambda: simulate(
         study_of(grid={"seed": "0-2", "scheduler": [f"StepLR(step_size={n})" for n in range(1, 15)]}, replicates=1)
     ),
@@ -85,7 +91,7 @@ def test_answers_hold(kind):
         check_words(sayings)
         draw(answer.figure())
     draw(learning_curves.draw(rows))
-    check_words(headline(rows, answers, num_planned=len(rows) + 1))
+    check_words(headline(rows, answers, Progress(num_trials=len(rows) + 1, num_done=len(rows), num_strays=1)))
     for table in (main_table(rows), failures(rows)):
         check_words(displayed(table).astype(str).to_numpy().ravel())
     assert 1 <= len(headline(rows, answers)) <= 9

@@ -4,6 +4,8 @@ import pytest
 
 from analysis.conditions import levels, short_names, varied
 from analysis.overview import headline, main_table
+from analysis.planned import Progress, progress
+from analysis.schedulers import answer
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.throughput import INERT
 
@@ -47,9 +49,79 @@ def test_a_gpu_study_leads_with_both_flags():
 
 def test_an_unfinished_study_says_so():
     """A study with 30 planned trials and 24 rows is not finished: 6 are still to run."""
-    assert headline(simulate(study_of(grid=GRID)), num_planned=30)[0] == (
+    at = Progress(num_trials=30, num_done=24, num_strays=0)
+    assert headline(simulate(study_of(grid=GRID)), progress=at)[0] == (
         "The study is not finished: 6 trials of 30 still to run."
     )
+
+
+def test_rows_of_other_trials_are_not_counted_as_done():
+    """Of 32 rows 16 are of seeds that the study no longer has: 8 of its 24 trials are to run, and both are said."""
+    rows = simulate(study_of(grid={**GRID, "seed": "0-3"}))
+    now = study_of(grid={**GRID, "seed": "2-4"})
+    record = {"study": now.model_dump(mode="json"), "num_trials": 24}
+    at = progress(rows, record)
+    assert at == Progress(num_trials=24, num_done=16, num_strays=16)
+    lines = headline(rows, progress=at)
+    assert lines[0] == "The study is not finished: 8 trials of 24 still to run."
+    assert lines[1] == "16 rows are of trials that the study no longer has; they are in the tables all the same."
+
+
+def test_a_study_that_cannot_be_read_here_has_no_strays():
+    """A scheduler that this torch does not have is no reason to refuse the report, nor to call its rows strays."""
+    rows = simulate(study_of(grid=GRID))
+    study = study_of(grid=GRID).model_dump(mode="json")
+    study["grid"]["scheduler"] = [{"name": "NextYearsLR", "interval": "epoch"}]
+    assert progress(rows, {"study": study, "num_trials": 24}) == Progress(num_trials=24, num_done=24, num_strays=0)
+
+
+def test_flags_that_do_not_vary_are_not_called_noise():
+    """Without a cuDNN flag among the factors nothing is said of differences between its levels."""
+    lines = headline(simulate(study_of(grid={"seed": "0-2", "scheduler": GRID["scheduler"]})))
+    assert not any("inert" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        (
+            "data_sha256",
+            "e" * 64,
+            "The data of digits-cnn were not the same in all trials (dddddddd… in 23 trials and ",
+        ),
+        (
+            "num_parameters",
+            99,
+            "The model of digits-cnn was not the same in all trials (10,000 parameters in 23 trials and ",
+        ),
+    ],
+)
+def test_code_or_data_that_changed_between_runs_leads(column, value, said):
+    """One trial with other data, or another number of parameters, opens the headline; without it nothing is said."""
+    rows = simulate(study_of(grid=GRID))
+    assert not any("not the same" in line for line in headline(rows))
+    rows[column] = rows[column].astype(object)
+    rows.loc[23, column] = value
+    assert headline(rows)[0].startswith(said)
+
+
+def test_every_setting_has_its_line_in_the_headline():
+    """Two rates are two lines; of four two are said and the others counted."""
+    grid = {"seed": "0-5", "scheduler": GRID["scheduler"]}
+    two = headline(simulate(study_of(grid={**grid, "base_lr": [0.1, 0.01]}), Truth(identical=False, run_sd=0.01)))
+    assert [line.partition(":")[0] for line in two if line.startswith("base_lr")] == ["base_lr=0.01", "base_lr=0.1"]
+    four = headline(simulate(study_of(grid={**grid, "base_lr": [0.1, 0.01], "epochs": [2, 3]})))
+    assert len([line for line in four if line.startswith("epochs=")]) == 2
+    assert four[-1] == "2 more settings of the other factors: see the schedulers' part below."
+
+
+def test_a_setting_with_one_scheduler_does_not_displace_the_others():
+    """A rate at which only the baseline ran comes after those that compare schedulers, although it is the lowest."""
+    rows = simulate(study_of(grid={"seed": "0-5", "scheduler": GRID["scheduler"], "base_lr": [0.1, 0.01, 0.001]}))
+    rows = rows[(rows["base_lr"] > 0.001) | (rows["scheduler_name"] == "ConstantLR")].reset_index(drop=True)
+    said = [line.partition(":")[0] for line in headline(rows) if line.startswith("base_lr")]
+    assert said == ["base_lr=0.01", "base_lr=0.1"]
+    assert "base_lr=0.001: only ConstantLR was run" in " ".join(answer(rows).sentences)
 
 
 def test_one_row_for_each_condition():

@@ -47,6 +47,19 @@ def written(tmp_path_factory) -> tuple[Path, ReportPaths, subprocess.CompletedPr
     return folder, paths, done, home
 
 
+def test_figures_need_no_scrolling_and_tables_show_that_they_scroll(written):
+    """A figure is never wider than its column; a table that is has a bar and a shadow at its side."""
+    _, paths, _, _ = written
+    style = paths.html.read_text(encoding="utf-8").partition("</style>")[0]
+    (image,) = re.findall(r"figure img \{([^}]*)\}", style)
+    assert "max-width: 100%" in image
+    assert "min-width" not in image
+    (table,) = re.findall(r"\n\.table \{([^}]*)\}", style)
+    assert "overflow: auto" in table
+    assert "scrollbar-color" in table
+    assert "linear-gradient" in table
+
+
 def test_it_says_what_it_does_and_nothing_else(written):
     """Progress lines come one by one; nothing, no warning either, is written to standard error."""
     _, _, done, _ = written

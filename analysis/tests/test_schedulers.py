@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from statsmodels.stats.power import TTestPower
 
-from analysis import schedulers
+from analysis import learning_curves, schedulers
 from analysis.comparisons import settings
+from analysis.figures import palette, style
 from analysis.intervals import paired_p
 from analysis.schedulers import answer
 from analysis.tests.simulate import Truth, simulate, study_of
@@ -169,6 +172,76 @@ def test_two_steps_of_one_class_keep_their_arguments():
     text = " ".join(answer(rows_of(UNEQUAL, grid=grid)).sentences)
     assert "StepLR(step_size=1)" in text
     assert "StepLR(step_size=2)" in text
+
+
+def test_power_agrees_with_the_intervals_beside_it():
+    """What a comparison with the baseline could have seen follows from the SD that its own interval is made of."""
+    noisy = {"ConstantLR": [0.90] * 8}
+    noisy["StepLR"] = [0.90 + 0.002 * (-1) ** i for i in range(8)]
+    noisy["CosineAnnealingLR"] = [0.90 + 0.02 * (-1) ** i for i in range(8)]
+    rows = with_accuracy(rows_of(Truth(), grid={"seed": "0-7", "scheduler": THREE}), noisy)
+    (setting,) = settings(rows)
+    seen = {}
+    for arm, c in setting.against.items():
+        half = (c.estimate.high - c.estimate.low) / 2
+        sd = half * np.sqrt(8) / stats.t.ppf(0.975, 7)
+        seen[arm] = sd * TTestPower().solve_power(nobs=8, alpha=0.05, power=0.8)
+        assert c.detectable == pytest.approx(seen[arm], rel=1e-4)
+    low, high = (f"{100 * size:.2f}" for size in sorted(seen.values()))
+    (said,) = [s for s in answer(rows).sentences if "four times in five" in s]
+    assert f"true difference of {low} (StepLR) to {high} points (CosineAnnealingLR)" in said
+
+
+def test_ranks_are_left_out_where_seeds_are_few():
+    """With 5 seeds there is no rank and no P(first), and the note says from when on; with 6 there are, explained."""
+    few = answer(rows_of(UNEQUAL, grid={"seed": "0-4", "scheduler": THREE}))
+    assert not {"rank", "first_share"} & set(few.table)
+    assert any("left out below 6 seeds" in note for note in few.notes)
+    enough = answer(rows_of(UNEQUAL, grid={"seed": "0-5", "scheduler": THREE}))
+    assert {"rank", "first_share"} <= set(enough.table)
+    assert any("P(first) is the share of those draws" in note for note in enough.notes)
+
+
+def test_the_figure_has_a_row_of_panels_for_each_setting():
+    """Two rates are two rows of panels with their names; of five the first four are drawn, and the title says so."""
+    two = answer(rows_of(UNEQUAL, grid={"seed": "0-3", "base_lr": [0.1, 0.01], "scheduler": THREE})).figure()
+    assert [axes.get_title(loc="left") for axes in two.axes[::2]] == ["base_lr=0.01", "base_lr=0.1"]
+    five = answer(rows_of(UNEQUAL, grid={"seed": "0-1", "epochs": [1, 2, 3, 4, 5], "scheduler": THREE})).figure()
+    assert len(five.axes) == 8
+    assert "(the first 4 of 5 drawn)" in " ".join(five.get_suptitle().split())
+
+
+def test_seeds_with_equal_accuracy_all_show():
+    """Eight seeds of which four are equal are eight dots at eight places."""
+    by_seed = {name: [0.9, 0.9, 0.9, 0.9, 0.91, 0.92, 0.93, 0.94] for name in ("ConstantLR", "StepLR")}
+    rows = with_accuracy(rows_of(Truth(), grid={"seed": "0-7", "scheduler": THREE[:2]}), by_seed)
+    left, _ = answer(rows).figure().axes
+    dots = [line for line in left.lines if len(line.get_xdata()) == 8]
+    assert [len(set(zip(line.get_xdata(), line.get_ydata(), strict=True))) for line in dots] == [8, 8]
+
+
+@pytest.mark.parametrize("long", [CONSTANT["name"], "StepLR(step_size=1, gamma=0.123456789)"])
+def test_no_label_leaves_the_figure_or_meets_another(long):
+    """Axis labels stay inside the figure and apart from each other, however long the reference's name is."""
+    calls = (
+        [CONSTANT, "StepLR(step_size=2)"] if long == "ConstantLR" else [long, "StepLR(step_size=2, gamma=0.987654321)"]
+    )
+    figure = answer(rows_of(UNEQUAL, grid={"seed": "0-5", "scheduler": calls})).figure()
+    with style():
+        figure.draw_without_rendering()
+    left, right = (axes.xaxis.label.get_window_extent() for axes in figure.axes)
+    assert left.x1 < right.x0
+    assert right.x1 <= figure.bbox.x1
+
+
+def test_learning_curves_of_two_rates_are_two_lines():
+    """Trials at two rates are never averaged into one curve: each panel has a line for each rate, and a legend."""
+    rows = rows_of(Truth(), grid={"seed": "0-1", "base_lr": [0.1, 0.01], "scheduler": THREE})
+    figure = learning_curves.draw(rows)
+    blue_and_orange = {tuple(colour) for colour in palette(2)}
+    for axes in figure.axes:
+        assert {tuple(line.get_color()) for line in axes.lines if line.get_linewidth() > 1} == blue_and_orange
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["base_lr=0.01", "base_lr=0.1"]
 
 
 def test_a_scheduler_stepped_in_two_ways_is_two_arms():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import throughput
+from analysis import provenance, throughput
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.throughput import INERT, contrasts, noise_floor, timed
 from lrbench.record import FLAT
@@ -174,3 +174,17 @@ def test_a_ratio_is_that_of_the_rows():
     assert ratio.value == pytest.approx(4.0)
     half = 12.706204736 * math.log(4) / 2  # t(1 degree) times the standard error of log 2 and log 8
     assert ratio.high == pytest.approx(4.0 * math.exp(half))
+
+
+def test_a_resumed_trial_is_in_no_ratio():
+    """Trials that went on from a checkpoint have no speed: they are left out and counted, and the other pairs stand."""
+    rows = rows_of(Truth(inert=False, benchmark_ratio=1.2), grid={"seed": "0-4", "cudnn_benchmark": [False, True]})
+    resumed = rows["seed"] == 0
+    rows.loc[resumed, ["samples_per_second", "step_seconds_median"]] = np.nan
+    rows["num_resumes"] = resumed.astype(int)
+    found = throughput.answer(rows)
+    assert found.table.iloc[0]["num_pairs"] == 8
+    assert found.table.iloc[0]["speed_ratio"] == pytest.approx(1.2, rel=0.02)
+    assert any(note.startswith("4 completed trials of 20 left out") for note in found.notes)
+    said = provenance.answer(rows).sentences
+    assert "4 trials went on from a checkpoint after a cut, and so have no speed." in said
