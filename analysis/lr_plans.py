@@ -38,16 +38,14 @@ def plan_sentences(rows: pd.DataFrame) -> list[str]:
     if len(held):
         exact = int(held["lr_plan_bit_equal"].astype(bool).sum())
         worst = float(held["lr_plan_max_relative_error"].max())
-        all_of = "every" if len(held) == len(known) else f"{len(held):,} of {len(known):,}"
+        trials = "every trial" if len(held) == len(known) else f"{len(held):,} of {len(known):,} trials"
         rest = "" if exact == len(held) else f"; the largest relative difference is {number(worst)}, torch's rounding"
         sentences.append(
-            f"Held to a closed form written apart from torch, {all_of} trial{'' if all_of == 'every' else 's'} applied "
-            f"the planned rate at every optimizer step and parameter group ({exact:,} of {len(held):,} to the bit{rest})."
+            f"Held to a closed form written apart from torch, {trials} applied the planned rate "
+            f"at every optimizer step and parameter group ({exact:,} of {len(held):,} to the bit{rest})."
         )
     if num := len(judged) - len(known):
-        sentences.append(
-            f"{count(num, 'trial')} used a scheduler class that has no closed form, and were not held to one."
-        )
+        sentences.append(f"{count(num, 'trial')} used a scheduler class that has no closed form to be held to.")
     return sentences
 
 

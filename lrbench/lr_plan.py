@@ -119,11 +119,7 @@ class _Record:
     def _can_be_ends(self, found: list[int], ends: list[int]) -> bool:
         """Whether the epochs that end nominally at `ends` can have ended at `found`, with no step lost or won."""
         skipped = [end - at for end, at in zip(ends, found, strict=True)]
-        if not skipped:
-            return True
-        whole = ends[-1] == self.num_steps
-        least = self.num_skipped if whole else 0
-        return skipped == sorted(skipped) and skipped[0] >= 0 and least <= skipped[-1] <= self.num_skipped
+        return skipped == sorted(skipped) and {0, *skipped} <= {*range(self.num_skipped + 1)}
 
     @property
     def metrics_by_step(self) -> bool:

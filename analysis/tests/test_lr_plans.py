@@ -15,13 +15,12 @@ def rows_of(verdicts: list[str]) -> pd.DataFrame:
     """One trial of each verdict, the schedules in turn."""
     rows = simulate(study_of(grid={"seed": f"0-{len(verdicts) // 2 - 1}", "scheduler": [CONSTANT, STEP]}), Truth())
     rows = rows[rows["cudnn_benchmark"] == rows["cudnn_benchmark"].iloc[0]]
-    rows = rows[: len(verdicts)].assign(
+    return rows[: len(verdicts)].assign(
         lr_plan=verdicts,
         lr_plan_note=[f"note {number}" for number in range(len(verdicts))],
         lr_plan_bit_equal=[verdict == "as planned" for verdict in verdicts],
         lr_plan_max_relative_error=np.where(np.array(verdicts) == "as planned", 0.0, 0.5),
     )
-    return rows
 
 
 def test_a_violated_plan_leads_the_report():

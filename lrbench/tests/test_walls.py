@@ -130,11 +130,11 @@ def test_the_trial_room_has_three_doors():
 
 
 def test_lrbench_and_analysis_meet_in_the_rows():
-    """analysis knows of lrbench its rows and its errors; lrbench calls analysis from its front doors alone."""
+    """analysis knows of lrbench its rows, its studies and its errors; lrbench calls analysis from its front doors alone."""
     for name, found in EVERYWHERE.items():
         if in_room(name, "analysis"):
             known = {module for module in found if in_room(module, "lrbench")}
-            assert known <= {"lrbench", "lrbench.errors", "lrbench.record", "lrbench.store"}, name
+            assert known <= {"lrbench", "lrbench.errors", "lrbench.record", "lrbench.store", "lrbench.study"}, name
         elif name not in ("lrbench.cli", "lrbench.preview"):
             assert not any(in_room(module, "analysis") for module in found), name
 
