@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.conditions import SEEDS, describe, varied
+from analysis.lr_plans import plan_violations
 from analysis.overview import flags_say_nothing, main_table
 from analysis.planned import about_strays, progress, strays
 from analysis.provenance import changed_parts, flag_violations
@@ -34,10 +35,12 @@ def print_study(rows: pd.DataFrame, record: dict, folder: Path, console: Console
     counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in statuses.items())
     have = "has a row" if at.num_trials == 1 else "have a row"
     console.print(f"{at.num_done} of {count(at.num_trials, 'trial')} {have}: {counts or 'none yet'}", highlight=False)
-    for sentence in filter(None, [about_strays(at), *flag_violations(rows), *changed_parts(rows)]):
+    for sentence in filter(
+        None, [about_strays(at), *flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]
+    ):
         console.print(sentence, style="yellow", markup=False, highlight=False)
     if rows.empty:
-        console.print("The command of the study runs them: lrbench run …", highlight=False)
+        console.print(f"Run them: lrbench run {record['study']['name']} --out {folder}", highlight=False)
         return
     if flags_say_nothing(rows):
         console.print(INERT_SHORT, style="yellow")

@@ -64,7 +64,11 @@ def available(data_root: Path | None) -> list[Available]:
     found.append(Available(name="synthetic", where="made when it is used", present=True))
     for name in TORCHVISION:
         there = data_root is not None and not missing_files(name, data_root)
-        where = str(data_root / TORCHVISION[name].files[0].split("/")[0]) if there else f"lrbench data fetch {name}"
+        where = (
+            str(data_root / TORCHVISION[name].files[0].split("/")[0])
+            if there
+            else f"lrbench data fetch {name} --data-root {data_root or 'DIR'}"
+        )
         found.append(Available(name=f"torchvision:{name}", where=where, present=there))
     return found
 

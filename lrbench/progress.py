@@ -25,7 +25,9 @@ class Reporter(Protocol):
         num_todo: int,
         num_others: int,
         devices,
+        changes: list[str],
     ) -> None: ...
+    def note(self, text: str) -> None: ...
     def preparing(self, executor: str) -> None: ...
     def running(self) -> None: ...
     def started(self, running: Running) -> None: ...
@@ -39,6 +41,7 @@ class SilentReporter:
     """Says nothing."""
 
     def planned(self, **_) -> None: ...
+    def note(self, text: str) -> None: ...
     def preparing(self, executor: str) -> None: ...
     def running(self) -> None: ...
     def started(self, running: Running) -> None: ...
@@ -77,10 +80,13 @@ class PlainReporter(SilentReporter):
     def _say(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
 
-    def planned(self, *, study, folder, num_trials, done, num_todo, num_others, devices) -> None:
+    def planned(self, *, study, folder, num_trials, done, num_todo, num_others, devices, changes) -> None:
         self._tally = Tally(done, num_todo)
-        for line in plan_lines(study, folder, num_trials, done, num_todo, num_others, devices):
+        for line in plan_lines(study, folder, num_trials, done, num_todo, num_others, devices, changes):
             self._say(line)
+
+    def note(self, text: str) -> None:
+        self._say(text)
 
     def preparing(self, executor: str) -> None:
         self._say("loading torch and the data …")
@@ -100,32 +106,65 @@ class PlainReporter(SilentReporter):
 
 
 def plan_lines(
-    study: Study, folder: Path, num_trials: int, done: Mapping[str, int], num_todo: int, num_others: int, devices
+    study: Study,
+    folder: Path,
+    num_trials: int,
+    done: Mapping[str, int],
+    num_todo: int,
+    num_others: int,
+    devices,
+    changes: list[str],
 ) -> list[str]:
     """Return what a user wants to know before a run: the question, how much there is to do, and where.
 
-    `num_others` counts the folder's rows that belong to no trial of the study as it is now.
+    `num_others` counts the folder's rows that belong to no trial of the study as it is now; `changes` says how the
+    study that the folder held differs from it.
     """
-    levels = [(name, len(levels)) for name, levels in study.grid.items()] + [("replicate", study.replicates)]
-    varied = " × ".join(f"{count} {name}" for name, count in levels)
-    lines = [study.question, f"{num_trials} trials ({varied}) → {folder}"]
+    levels = [_levels_of(name, len(levels)) for name, levels in study.grid.items()]
+    varied = " × ".join([*levels, count(study.replicates, "replicate")])
+    lines = [study.question, f"{count(num_trials, 'trial')} ({varied}) → {folder}"]
+    others = f"{count(num_others, 'row')} of the folder {'is' if num_others == 1 else 'are'} not part of it"
+    if changes:
+        lines.append(f"the study changed: {', '.join(changes)}" + (f"; {others}" if num_others else ""))
+    elif num_others:
+        lines.append(f"{others}: trials of an earlier study, or of another device")
     num_done = sum(done.values())
     if num_done:
         failed = num_done - done.get("completed", 0)
-        again = f", {failed} of them failed; --retry runs those again" if failed else ""
-        lines.append(f"{num_done} have a row already{again}")
-    if num_others:
-        lines.append(f"{num_others} rows of trials that the study no longer has stay in the folder, and in its report")
+        have = f"{num_done} {'has' if num_done == 1 else 'have'} a row already"
+        if not failed:
+            lines.append(have)
+        elif num_done == 1:
+            lines.append(f"{have}, of a failure; --retry runs it again")
+        else:
+            again = "that one" if failed == 1 else "those"
+            lines.append(f"{have}, {failed} of them failed; --retry runs {again} again")
     left = num_trials - num_done
     if num_todo < left:
-        lines.append(f"{num_todo} to run now (--limit); {left - num_todo} stay for later")
+        rest = left - num_todo
+        lines.append(f"{num_todo} to run now (--limit); {rest} {'stays' if rest == 1 else 'stay'} for later")
     if num_todo and devices.packed:
-        lines.append(
-            f"{devices.jobs} at a time share {devices.capacity} device(s): the rows are marked packed, not for speed"
-        )
+        what = count(devices.capacity, "device")
+        lines.append(f"{devices.jobs} at a time share {what}: rows of those that do are marked packed, not for speed")
     elif num_todo and devices.jobs > 1:
         lines.append(f"up to {devices.jobs} at a time, each alone on its device")
     return lines
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> count(1, "trial"), count(2, "trial")
+    ('1 trial', '2 trials')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _levels_of(factor: str, number: int) -> str:
+    return count(number, factor) if factor in _COUNTED else f"{count(number, 'level')} of {factor}"
+
+
+_COUNTED = ("seed", "scheduler", "optimizer", "workload", "device")  # other factors' names have no plural
 
 
 def result_line(row: Mapping[str, Any]) -> str:
@@ -146,14 +185,17 @@ def result_line(row: Mapping[str, Any]) -> str:
 def summary_lines(summary) -> list[str]:
     """Return how a run ended and what to type next."""
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items())) or "none"
-    lines = [f"{summary.num_rows} of {summary.num_trials} trials have a row: {counts}"]
+    have = "trial has" if summary.num_trials == 1 else "trials have"
+    lines = [f"{summary.num_rows} of {summary.num_trials} {have} a row: {counts}"]
     failed = summary.num_rows - summary.statuses.get("completed", 0)
     if summary.interrupted:
         lines.append("interrupted; every finished trial is kept. The same command goes on from here")
     elif summary.num_rows < summary.num_trials:
         lines.append("the same command runs the rest")
     if failed:
-        lines.append(f"lrbench show {summary.folder} lists the failures; --retry runs them again")
+        what, them = ("failure", "it") if failed == 1 else ("failures", "them")
+        whole = f'whole: column error of lrbench.load("{summary.folder}")'
+        lines.append(f"lrbench show {summary.folder} lists the {what} ({whole}); --retry runs {them} again")
     return lines
 
 

@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrbench import nvml
+from lrbench.changes import differences
 from lrbench.checkpoints import Checkpoint, checkpoint_of, forget, parse_every
 from lrbench.errors import InputError, did_you_mean
-from lrbench.executors import EXECUTORS, Job, Running, open_executor
+from lrbench.executors import EXECUTORS, Job, Running, how_it_ended, open_executor
 from lrbench.factors import Problems, Trial, check_level
 from lrbench.place import common_columns, default_device, place
 from lrbench.progress import Reporter, default_reporter
 from lrbench.record import PRINTED, SCHEMA_VERSION, trial_columns
-from lrbench.store import Writer, locked, read_study_record, scan, write_study_record
+from lrbench.store import Writer, damages, locked, read_study_record, scan, write_study_record
 from lrbench.study import Study, blocks
+from lrbench.user_code import changed, digests
 
 POLL_SECONDS = 0.5
 
@@ -72,6 +74,8 @@ def run_study(
     InputError for what is wrong with the request, before anything trains, and StoreError when the folder cannot be
     written. Ctrl-C ends the trials in flight and returns.
     """
+    if not isinstance(study, Study):
+        raise InputError(f"run_study takes a Study, found {study!r}. Write run_study(lrbench.read_study({study!r}))")
     _check_request(device, jobs, time_limit_seconds, limit, executor)
     every = parse_every(study.checkpoint_every if checkpoint_every is None else checkpoint_every, "--checkpoint-every")
     out = Path(out if out is not None else Path("results") / study.name)
@@ -82,9 +86,10 @@ def run_study(
     plan = [(block, trial) for block, trials in blocks(study, device) for trial in trials]
     devices = _Devices([trial for _, trial in plan], 1 if executor == "inline" else jobs)
     with locked(out):
-        _agree_with_folder(out, study, len(plan), mixed)
         seen = scan(out)
+        record, changes = _agree_with_folder(out, study, [trial for _, trial in plan], mixed, _stay(seen, retry))
         todo = _left_to_do(plan, seen, retry)[:limit]
+        devices.at_most(len(todo))
         planned = {trial.trial_id for _, trial in plan}
         done = Counter(status for trial_id, (status, _) in seen.items() if trial_id in planned)
         reporter.planned(
@@ -95,12 +100,17 @@ def run_study(
             num_todo=len(todo),
             num_others=len(seen) - sum(done.values()),
             devices=devices,
+            changes=changes,
         )
+        for damage in damages(out):
+            reporter.note(damage)
         interrupted = False
-        if todo:
+        if not todo:
+            write_study_record(out, record)
+        else:
             with _terminate_as_interrupt():
                 try:
-                    _run(todo, out, executor, devices, time_limit_seconds, data_root, study, every, reporter)
+                    _run(todo, out, executor, devices, time_limit_seconds, data_root, record, every, reporter)
                 except KeyboardInterrupt:
                     interrupted = True
                 finally:
@@ -137,6 +147,9 @@ def run_trial(
 
     Raises InputError where the trial's workload, data, optimizer or scheduler cannot be had.
     """
+    if not isinstance(trial, Trial):
+        example = f"lrbench.Trial(workload={trial!r})" if isinstance(trial, str) else "lrbench.trials(study)[0]"
+        raise InputError(f"run_trial takes a Trial, found {trial!r}. Write run_trial({example})")
     _check_request(device)
     every = parse_every(checkpoint_every, "checkpoint_every")
     if trial.device == "auto":
@@ -179,8 +192,9 @@ def _check_request(
         problems.append(f"--executor found {executor!r}; {allowed}")
     try:
         check_level("device", device)
-    except Problems as error:
-        problems += [f"--device {message}" for _, message in error.found]
+    except Problems:
+        allowed = f"allowed: auto, cpu, cuda or cuda:N.{did_you_mean(device, ('auto', 'cpu', 'cuda'))}"
+        problems.append(f"--device found {device!r}; {allowed}")
     if jobs is not None and jobs < 1:
         problems.append(f"--jobs found {jobs}; allowed: a whole number from 1 on")
     if limit is not None and limit < 0:
@@ -208,10 +222,24 @@ def _left_to_do(plan: list[tuple[int, Trial]], seen: dict[str, tuple[str, int]],
     return todo
 
 
-def _agree_with_folder(folder: Path, study: Study, num_trials: int, mixed: bool) -> None:
-    """Write the folder's record, or see that what is there agrees: same study, and same place unless `mixed`."""
+def _stay(seen: dict[str, tuple[str, int]], retry: bool) -> bool:
+    """Tell whether rows of earlier runs stay: all do, but for failed ones that are run again."""
+    return any(status == "completed" or not retry for status, _ in seen.values())
+
+
+def _agree_with_folder(
+    folder: Path, study: Study, trials: list[Trial], mixed: bool, rows_stay: bool
+) -> tuple[dict, list[str]]:
+    """Return the record that the folder is to have, and how the study in it differs from this one, in words.
+
+    Raises InputError where the folder is another study's; and, unless `mixed`, where it was begun at another place, or
+    with other code of the user's and its rows stay.
+    """
     here = place()
     places = [here]
+    code = digests(trials)
+    known: dict[str, list[str]] = {}
+    changes: list[str] = []
     if (folder / "study.json").exists():
         record = read_study_record(folder)
         name = record["study"].get("name")
@@ -230,31 +258,44 @@ def _agree_with_folder(folder: Path, study: Study, num_trials: int, mixed: bool)
                     "Name another folder with --out, or type --mixed to put both into one"
                 )
             places = [*places, here]
+        changes = differences(record["study"], study.model_dump(mode="json"))
+        known = record.get("code", {}) if rows_stay else {}
+        if (files := changed(known, code)) and not mixed:
+            verb = "has" if len(files) == 1 else "have"
+            raise InputError(
+                f"{', '.join(files)} {verb} changed since {folder} was begun: its rows are of the old code, and would "
+                "not be comparable. Name another folder with --out, or type --mixed to put both into one"
+            )
     record = {
         "schema_version": SCHEMA_VERSION,
         "study": study.model_dump(mode="json"),
         "places": places,
-        "num_trials": num_trials,
+        "num_trials": len(trials),
+        "code": {
+            **known,
+            **{name: list(dict.fromkeys([*known.get(name, []), now["sha256"]])) for name, now in code.items()},
+        },
     }
-    write_study_record(folder, record)
+    return record, changes
 
 
 # ------------------------------------------------------------------------------------------------------------- devices
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Claim:
-    """What one running trial holds: cores of its own, or a GPU."""
+    """What one running trial holds: cores of its own, or a GPU; `shared` once another trial has had a part of it."""
 
     cores: tuple[int, ...] = ()
     gpu: str | None = None
+    shared: bool = False
 
 
 class _Devices:
     """The cores and GPUs of this machine, and which of them are free.
 
     A trial is timed alone: on a CPU it is pinned to as many cores as it has threads, on a GPU it has the GPU. More jobs
-    than that can be had only by asking (--jobs), and then every row is marked `packed`.
+    than that can be had only by asking (--jobs), and then the rows of trials that shared are marked `packed`.
     """
 
     def __init__(self, trials: list[Trial], jobs: int | None):
@@ -273,6 +314,11 @@ class _Devices:
         self.jobs = jobs or self.capacity
         self.packed = self.jobs > self.capacity
         self._claims: list[Claim] = []
+
+    def at_most(self, num_trials: int) -> None:
+        """Make no more jobs than there are trials to run."""
+        self.jobs = min(self.jobs, max(1, num_trials))
+        self.packed = self.jobs > self.capacity
 
     def _find_gpus(self, device: str) -> list[str]:
         if not self._gpus:
@@ -301,6 +347,9 @@ class _Devices:
             if any(load[core] for core in cores) and not self.packed:
                 return None
             claim = Claim(cores=tuple(sorted(cores)))
+        for other in self._claims:
+            if (claim.gpu is not None and other.gpu == claim.gpu) or set(other.cores) & set(claim.cores):
+                claim.shared = other.shared = True
         self._claims.append(claim)
         return claim
 
@@ -311,7 +360,7 @@ class _Devices:
 # ----------------------------------------------------------------------------------------------------------- the loop
 
 
-def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study, every, reporter) -> None:
+def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, record, every, reporter) -> None:
     reporter.preparing(executor_name)
     trials = [trial for *_, trial in todo]
     with closing(open_executor(executor_name, trials, data_root)) as executor, Writer(out) as writer:
@@ -319,10 +368,11 @@ def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study
         import pandas  # noqa: F401
         import pyarrow.parquet  # noqa: F401
 
-        where = {**common_columns(os.getcwd()), "study": study.name}
-        where |= {"packed": devices.packed, "executor": executor_name}
+        where = {**common_columns(os.getcwd()), "study": record["study"]["name"]}
+        where |= {"packed": False, "executor": executor_name}
         if problems := executor.check(trials, data_root):
             raise InputError(*problems)
+        write_study_record(out, record)  # not before: a run that is refused leaves no folder behind
         queue = deque(todo)
         running: dict[int, tuple[Running, Claim]] = {}
         reporter.running()
@@ -344,11 +394,13 @@ def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, study
             for ended in executor.wait(_patience(running, time_limit_seconds)):
                 _, claim = running.pop(id(ended))
                 devices.release(claim)
-                row = _row_of(ended, time_limit_seconds)
+                row = {**_row_of(ended, time_limit_seconds), "packed": claim.shared}
                 writer.commit(row)
                 if row["status"] in ("completed", "diverged"):  # any other may go on, with --retry
                     forget(out, row["trial_id"])
                 reporter.finished(row)
+                if executor_name == "inline" and row["status"] != "completed":  # somebody is looking for a fault
+                    reporter.note(row["error"])
             for late, _ in running.values():
                 if time_limit_seconds is not None and time.monotonic() - late.started > time_limit_seconds:
                     executor.kill(late)
@@ -373,8 +425,7 @@ def _row_of(ended: Running, time_limit_seconds: float | None) -> dict:
         status, error = "timed_out", f"still in {ended.stage!r} after the time limit of {time_limit_seconds:g} s"
     else:
         status = "crashed"
-        how = f"was ended by {_signal_name(-ended.exit)}" if ended.exit < 0 else f"left with exit code {ended.exit}"
-        error = f"the process {how} in {ended.stage!r}"
+        error = f"the process {how_it_ended(ended.exit)} in {ended.stage!r}"
     if ended.output:
         error += f"{PRINTED}{ended.output}"
     return {
@@ -385,13 +436,6 @@ def _row_of(ended: Running, time_limit_seconds: float | None) -> dict:
         "stage": ended.stage,
         "total_seconds": seconds,
     }
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return f"{signal.Signals(number).name} (signal {number})"
-    except ValueError:
-        return f"signal {number}"
 
 
 @contextmanager

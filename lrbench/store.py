@@ -58,6 +58,13 @@ def _listing(folder: Path) -> tuple[list[tuple[int, int, Path]], list[tuple[int,
 
 def _journal_rows(path: Path, nested: bool) -> Iterator[dict[str, Any]]:
     """Rows of a journal. A line that was cut off by a crash (no newline, or another checksum) is not a row."""
+    for flat, deep in _journal_lines(path):
+        if flat:
+            yield {**json.loads(flat), **(json.loads(deep) if nested else {})}
+
+
+def _journal_lines(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """The flat and the deep columns of each whole line, as bytes; both are empty where the checksum does not hold."""
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:  # folded by its writer between our listing and now; its part is read on the next try
@@ -65,8 +72,28 @@ def _journal_rows(path: Path, nested: bool) -> Iterator[dict[str, Any]]:
     for line in lines:
         flat, _, rest = line.partition(b"\t")
         deep, _, checksum = rest.partition(b"\t")
-        if checksum.decode("ascii", "replace") == f"{zlib.crc32(flat + deep):08x}":
-            yield {**json.loads(flat), **(json.loads(deep) if nested else {})}
+        holds = checksum.decode("ascii", "replace") == f"{zlib.crc32(flat + deep):08x}"
+        yield (flat, deep) if holds else (b"", b"")
+
+
+def damages(folder: Path) -> list[str]:
+    """Return a sentence for each journal with lines that were damaged after they were written. Takes no lock.
+
+    A last line whose checksum does not hold is none: a crash cut it off before its row was committed.
+    """
+
+    def read():
+        found = []
+        for _, path in _listing(folder)[1]:
+            whole = [bool(flat) for flat, _ in _journal_lines(path)]
+            if lines := [number for number, good in enumerate(whole[:-1], 1) if not good]:
+                found.append(
+                    f"{path}: damaged after it was written in line {', '.join(map(str, lines))}; what stood there is "
+                    "no row any more, and its trial runs again"
+                )
+        return found
+
+    return _steady(read)
 
 
 class _Moved(Exception):
@@ -98,8 +125,8 @@ def _read_part(path: Path, columns: list[str], dictionaries: list[str] = ()):
         if isinstance(error, FileNotFoundError):
             raise
         raise InputError(
-            f"{path} cannot be read ({error}). It was damaged after it was written: restore it from a copy, or delete "
-            "it and run the study again, which repeats the trials that were in it"
+            f"{path.resolve()} cannot be read ({error}). It was damaged after it was written: restore it from a copy, "
+            "or delete it and run the study again, which repeats the trials that were in it"
         ) from None
     schema = arrow_schema(columns)
     for index, name in enumerate(columns):  # a part from before a column was added reads as null
@@ -176,6 +203,9 @@ def require_study(folder: str | Path) -> Path:
     folder = Path(folder)
     if (folder / "study.json").is_file():
         return folder
+    if folder.is_file():
+        study = (folder.parent / "study.json").is_file()
+        raise InputError(f"{folder} is a file; name the folder of a study{f': {folder.parent}' if study else ''}")
     what = "holds no study (no study.json)" if folder.is_dir() else "does not exist"
     raise InputError(f"{folder} {what}. Write one: lrbench run quickstart --out {folder}")
 
@@ -201,8 +231,12 @@ def write_study_record(folder: Path, record: dict) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, or raise InputError that names the holder. The kernel frees a dead holder's lock."""
+    """Hold the folder's lock, or raise InputError that names the holder. The kernel frees a dead holder's lock.
+
+    A folder that is made here, and holds no study when the lock is let go, is taken away again.
+    """
     try:
+        made = [path for path in (folder / "trials", folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "trials").mkdir(exist_ok=True)
         file = open(folder / "lock", "a+")  # noqa: SIM115 (closed below; the error is told apart here)
@@ -225,7 +259,14 @@ def locked(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # the lock is held whether or not a full disk lets us say by whom
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
             file.flush()
-        yield
+        try:
+            yield
+        finally:
+            if made and not (folder / "study.json").exists():
+                (folder / "lock").unlink(missing_ok=True)
+                with suppress(OSError):  # the first that is not empty: somebody has put something there
+                    for path in made:
+                        path.rmdir()
 
 
 class Writer:

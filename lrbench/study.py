@@ -5,12 +5,15 @@ mistake in a file is reported at once: where it stands, what was found, what is 
 What this does *not* do: know the factors (`lrbench.factors`), or decide what is left to run (`lrbench.runner`).
 """
 
+import ast
 import itertools
 import json
 import math
 import random
 import re
+import sys
 import tomllib
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +53,7 @@ class Study(BaseModel):
                 document["replicates"] = level
             else:
                 document["grid" if _varies(level) else "fixed"][name] = level
-        return parse_study(document, self.name, source="--set")
+        return parse_study(document, self.name, source=f"{self.name} with other levels")
 
 
 def studies_folder() -> Path:
@@ -158,10 +161,15 @@ def parse_study(document: dict, name: str, source: str) -> Study:
                 if key not in {**fixed, **grid, **point}
             }
         )
+        workload = fixed.get("workload")
+        if "workload" in needs:  # it has a recipe for the others, or will be told to have none
+            problem("fixed.workload", 'is missing: write workload = "digits-cnn", or your own as module:attr')
+            needs = []
+        elif needs and isinstance(workload, str) and (why := _not_there(workload)):
+            problem("fixed.workload", why)
+            needs = []
         for key in needs:
-            example = {"workload": '"digits-cnn"', "epochs": "10", "batch_size": "128", "base_lr": "0.1"}.get(
-                key, '"SGD"'
-            )
+            example = {"epochs": "10", "batch_size": "128", "base_lr": "0.1"}.get(key, '"SGD"')
             problem(f"fixed.{key}", f"is missing, and the workload has no recipe for it: write {key} = {example}")
     if problems:
         raise InputError(*problems)
@@ -182,6 +190,39 @@ def parse_study(document: dict, name: str, source: str) -> Study:
     except InputError as error:
         raise InputError(*(f"{source}: {problem}" for problem in error.problems)) from None
     return study
+
+
+def source_file(module: str) -> Path | None:
+    """Return the file of a module that is found from the current folder, or where Python finds packages; None if none.
+
+    Nothing is imported, the packages above the module neither.
+    """
+    where, found = [str(Path.cwd()), *sys.path], None
+    for part in module.split("."):
+        found = PathFinder.find_spec(part, where) if where else None
+        if found is None:
+            return None
+        where = found.submodule_search_locations and list(found.submodule_search_locations)
+    return Path(found.origin) if found.has_location else None
+
+
+def _not_there(reference: str) -> str | None:
+    """Say that a name such as "mynet:workload" leads nowhere; None where it does, or where only running it can tell."""
+    module, _, attribute = reference.partition(":")
+    path = source_file(module)
+    if path is None:
+        return f"found {reference!r}; no module {module!r} in {Path.cwd()}, nor where Python finds packages"
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # an import tells of the first; the second is no source
+        return None
+    imported = [a for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for a in node.names]
+    names = {(alias.asname or alias.name).partition(".")[0] for alias in imported}
+    names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    if names & {attribute.partition(".")[0], "*", "__getattr__"}:
+        return None
+    return f"found {reference!r}; no {attribute!r} in {path}.{did_you_mean(attribute, names)}"
 
 
 def _workload_points(fixed: dict, grid: dict) -> list[dict]:

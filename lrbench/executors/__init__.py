@@ -6,6 +6,7 @@
 An executor starts jobs and tells what became of them; `lrbench.runner` decides which and when, and writes the rows.
 """
 
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -59,6 +60,20 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End every process that was started."""
+
+
+def how_it_ended(exit_code: int) -> str:
+    """Say how a process ended, from its exit code: negative for a signal.
+
+    >>> how_it_ended(3), how_it_ended(-11)
+    ('left with exit code 3', 'was ended by SIGSEGV (signal 11)')
+    """
+    if exit_code >= 0:
+        return f"left with exit code {exit_code}"
+    try:
+        return f"was ended by {signal.Signals(-exit_code).name} (signal {-exit_code})"
+    except ValueError:
+        return f"was ended by signal {-exit_code}"
 
 
 def open_executor(name: str, trials: list[Trial], data_root: Path | None) -> Executor:

@@ -20,7 +20,7 @@ class InlineExecutor:
     def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
         from lrbench.trial.check import problems
 
-        return problems(trials, data_root)
+        return problems(trials, data_root, show_tracebacks=True)
 
     def start(self, job: Job) -> Running:
         from lrbench.trial.flags import set_environment

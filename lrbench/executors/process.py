@@ -7,6 +7,7 @@ without a __main__ guard, and cannot be started anew for other data. This side t
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,8 +18,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from lrbench.errors import RunError
-from lrbench.executors import Job, Running
+from lrbench.errors import RunError, is_users
+from lrbench.executors import Job, Running, how_it_ended
 from lrbench.factors import Trial
 
 OUTPUT_CHARACTERS = 2_000
@@ -48,21 +49,34 @@ class ProcessExecutor:
         self._next = 0
 
     def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
+        already = self._log.stat().st_size
         receiver = self._send("check", {"trials": [t.content for t in trials], "data_root": data_root}, log=None)[1]
+        problems, stage = None, ""
         try:
-            while not receiver.poll(0.2):
-                if self._zygote.poll() is not None:
-                    raise self._zygote_died()
-            problems = receiver.recv()
-        except EOFError:
-            problems = ["the check of this study ended without an answer:\n" + self._tail(self._log)]
+            while problems is None:
+                while not receiver.poll(0.2):
+                    if self._zygote.poll() is not None:
+                        raise self._zygote_died()
+                message, value = receiver.recv()
+                if message == "stage":
+                    stage = value
+                else:
+                    problems = value
+        except (EOFError, OSError):  # its end, whole or in the middle of a message
+            pass
         finally:
             receiver.close()
         try:
-            while self._control.recv()[0] != "ended":
-                pass
+            while True:
+                message, _, value = self._control.recv()
+                if message == "ended":
+                    break
         except (EOFError, ConnectionResetError):
             raise self._zygote_died() from None
+        if problems is None:
+            last_words = _last_words(self._log.read_bytes()[already:].decode(errors="replace"))
+            during = f" at the {stage}" if stage else ""
+            problems = [f"the check of this study {how_it_ended(value)}{during}{last_words}"]
         return problems
 
     def start(self, job: Job) -> Running:
@@ -175,3 +189,22 @@ class ProcessExecutor:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - OUTPUT_CHARACTERS))
             return file.read().decode(errors="replace").strip()
+
+
+def _last_words(output: str) -> str:
+    """Return what a dead process printed, with a dump of faulthandler folded to its reason and the user's frames.
+
+    >>> _last_words("Fatal Python error: Aborted\\n\\nCurrent thread 0x1 (most recent call first):\\n")
+    ': Fatal Python error: Aborted'
+    """
+    printed, fatal, dump = output.partition("Fatal Python error: ")
+    words = ""
+    if fatal:
+        frames = re.findall(r'File "(.+)", line (\d+) in (.+)', dump.partition("\n\n")[2].partition("\n\n")[0])
+        own = [frame for frame in frames if is_users(Path(frame[0]))] or frames
+        words = f": {fatal}{dump.splitlines()[0]}"
+        words += "".join(
+            f"{', called from' if n else ' in'} {file}:{line} in {f}" for n, (file, line, f) in enumerate(own[:3])
+        )
+    printed = "\n".join(printed.strip().splitlines()[-5:])
+    return f"{words}. It printed:\n{printed}" if printed else words

@@ -147,7 +147,9 @@ def _check(payload: dict, answer: Connection) -> None:
     from lrbench.factors import Trial
     from lrbench.trial.check import problems
 
-    answer.send(problems([Trial(**content) for content in payload["trials"]], payload["data_root"]))
+    trials = [Trial(**content) for content in payload["trials"]]
+    found = problems(trials, payload["data_root"], report=lambda stage: answer.send(("stage", stage)))
+    answer.send(("problems", found))
 
 
 def _run(payload: dict, answer: Connection) -> None:

@@ -302,13 +302,16 @@ def test_what_cannot_be_fetched_is_told(tmp_path, monkeypatch, name, root, words
 def test_the_list_tells_what_is_there(server, cifar, tmp_path):
     """Before a fetch CIFAR10 is absent, with the command to type; after it, present, with its folder."""
     before = {entry.name: entry for entry in available(tmp_path)}
+    typed = f"lrbench data fetch CIFAR10 --data-root {tmp_path}"
     fetch("CIFAR10", tmp_path)
     after = {entry.name: entry for entry in available(tmp_path)}
-    assert before["torchvision:CIFAR10"] == ("torchvision:CIFAR10", "lrbench data fetch CIFAR10", False)
+    assert before["torchvision:CIFAR10"] == ("torchvision:CIFAR10", typed, False)
     assert after["torchvision:CIFAR10"] == ("torchvision:CIFAR10", str(tmp_path / "cifar-10-batches-py"), True)
     assert after["digits"] == ("digits", "inside scikit-learn", True)
     assert {name for name in after if after[name] != before[name]} == {"torchvision:CIFAR10"}
-    assert not any(entry.present for entry in available(None) if entry.name.startswith("torchvision:"))
+    absent = [entry for entry in available(None) if entry.name.startswith("torchvision:")]
+    assert not any(entry.present for entry in absent)
+    assert all(entry.where.endswith(" --data-root DIR") for entry in absent)
 
 
 @pytest.mark.parametrize("name", TORCHVISION)

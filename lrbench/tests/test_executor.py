@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import closing
 
 import pytest
 
@@ -197,11 +198,43 @@ def test_the_check_reports_every_problem_at_once(executor):
 def test_a_check_that_dies_says_so(executor):
     """Code that kills the process at its very construction is a problem of the study, not a hanging run."""
     (problem,) = executor.check([Trial(**RECIPE, workload={"model": f"{USERS}:dies_when_built", **SMALL})], None)
-    assert "without an answer" in problem
-    assert "Segmentation fault" in problem
+    assert "the check of this study was ended by SIGSEGV (signal 11)" in problem
+    assert "Fatal Python error: Segmentation fault" in problem
+    assert "dies_when_built" in problem
+    assert "Extension modules" not in problem
+    assert len(problem.splitlines()) == 1
+
+
+def test_a_check_that_leaves_says_with_which_code(tmp_path, monkeypatch):
+    """A model that ends the process without a word is told by its exit code, one that spoke by its last lines too."""
+    (tmp_path / "leaves.py").write_text(
+        "import os, sys\ndef net(num_classes, say=''):\n    print(say, file=sys.stderr, flush=True)\n    os._exit(3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for words in ("", "the user's last words"):
+        with closing(open_executor("process", [], None)) as own:
+            workload = {"model": "leaves:net", "model_args": {"say": words}, **SMALL}
+            (problem,) = own.check([Trial(**RECIPE, workload=workload)], None)
+        assert problem.startswith(
+            "the check of this study left with exit code 3 at the model of workload leaves:net on"
+        )
+        assert words in problem
 
 
 def test_an_unknown_executor_is_refused():
     """A name that is none of the executors is an error, also from Python."""
     with pytest.raises(InputError, match="Did you mean 'process'"):
         open_executor("proces", [], None)
+
+
+@pytest.mark.parametrize("name", ["process", "inline"])
+def test_what_the_users_code_raises_in_the_check_has_its_place(tmp_path, monkeypatch, capsys, name):
+    """A model that raises when it is built is told with its file and line; inline prints the whole traceback."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "raises_f.py").write_text("def net(num_classes):\n    raise RuntimeError('my net is broken')\n")
+    with closing(open_executor(name, [], None)) as own:
+        (problem,) = own.check([Trial(**RECIPE, workload={"model": "raises_f:net", **SMALL})], None)
+    assert "RuntimeError: my net is broken (at raises_f.py:2 in net" in problem
+    assert ("--executor inline" in problem) == (name == "process")
+    assert ("Traceback (most recent call last)" in capsys.readouterr().err) == (name == "inline")

@@ -92,7 +92,7 @@ def test_a_study_killed_again_and_again_completes(study, begin, run, tmp_path):
     assert 0 < kept[-1] < NUM_TRIALS, kept
     ended = command("run", study, folder=tmp_path)
     assert ended.code == 0, ended.err
-    assert f"{len(seen)} have a row already" in ended.err
+    assert f"{len(seen)} {'has' if len(seen) == 1 else 'have'} a row already" in ended.err
     rows = lrbench.load(folder)
     assert rows["position"].tolist() == list(range(NUM_TRIALS))
     assert set(rows["status"]) == {"completed"}
@@ -179,7 +179,7 @@ def test_a_full_disk_is_one_clear_error_and_the_run_goes_on_later(tmp_path):
         (disk / "ballast").unlink()
         ended = command("run", study, "--out", disk / "out", folder=tmp_path)
         assert ended.code == 0, ended.err
-        assert f"{len(committed)} have a row already" in ended.err
+        assert f"{len(committed)} {'has' if len(committed) == 1 else 'have'} a row already" in ended.err
         assert len(scan(disk / "out")) == 8
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lrbench import progress
+from lrbench.changes import differences
 from lrbench.progress import PlainReporter, Tally, duration, plan_lines, result_line, summary_lines
 from lrbench.record import PRINTED
 from lrbench.runner import Summary
@@ -17,6 +18,9 @@ STUDY = parse_study(
 )
 
 
+ONE = parse_study({"question": "Why?", "fixed": {"workload": "digits-cnn"}}, "s", source="s")
+
+
 class Devices:
     """What the runner says of its devices."""
 
@@ -24,15 +28,21 @@ class Devices:
         self.jobs, self.capacity, self.packed = jobs, capacity, jobs > capacity
 
 
-def plan(done: dict[str, int], num_todo: int, devices: Devices | None = None, num_others: int = 0) -> list[str]:
-    return plan_lines(STUDY, Path("results/s"), 10, done, num_todo, num_others, devices or Devices())
+def plan(
+    done: dict[str, int],
+    num_todo: int,
+    devices: Devices | None = None,
+    num_others: int = 0,
+    changes: tuple[str, ...] = (),
+) -> list[str]:
+    return plan_lines(STUDY, Path("results/s"), 10, done, num_todo, num_others, devices or Devices(), [*changes])
 
 
 def test_a_plan_says_what_there_is_to_do():
     """The question, the grid with its size, the folder, and how many run at once."""
     assert plan({}, 10) == [
         "Why?",
-        "10 trials (5 seed × 2 replicate) → results/s",
+        "10 trials (5 seeds × 2 replicates) → results/s",
         "up to 2 at a time, each alone on its device",
     ]
 
@@ -45,15 +55,66 @@ def test_a_plan_says_what_is_done_already():
 
 
 def test_a_plan_says_what_else_is_in_the_folder():
-    """Rows of an earlier version of the study are named: they would come into the report unseen."""
-    assert "4 rows of trials that the study no longer has stay in the folder, and in its report" in plan(
+    """Rows of an earlier version of the study are named, with what changed in it where that is known."""
+    assert "4 rows of the folder are not part of it: trials of an earlier study, or of another device" in plan(
         {}, 10, num_others=4
     )
+    told = plan({}, 10, num_others=55, changes=("seed was 0-7, is 0-1",))
+    assert "the study changed: seed was 0-7, is 0-1; 55 rows of the folder are not part of it" in told
+    assert "the study changed: epochs was 5, is 2" in plan({}, 10, changes=("epochs was 5, is 2",))
+
+
+def test_one_of_anything_is_told_as_one():
+    """One trial, one row, one failure: the words agree with the number."""
+    lines = plan_lines(ONE, Path("d"), 1, {"crashed": 1}, 0, 1, Devices(), ["epochs was 5, is 2"])
+    assert lines[1:] == [
+        "1 trial (1 replicate) → d",
+        "the study changed: epochs was 5, is 2; 1 row of the folder is not part of it",
+        "1 has a row already, of a failure; --retry runs it again",
+    ]
+    flag = parse_study(
+        {"question": "?", "fixed": {"workload": "digits-cnn"}, "grid": {"cudnn_benchmark": [True, False]}},
+        "s",
+        source="",
+    )
+    assert "(2 levels of cudnn_benchmark × 1 replicate)" in plan_lines(flag, Path("d"), 2, {}, 2, 0, Devices(), [])[1]
+    ended = Summary(folder=Path("d"), num_trials=1, num_rows=1, statuses={"completed": 1}, interrupted=False)
+    assert summary_lines(ended) == ["1 of 1 trial has a row: 1 completed"]
+
+
+STEPS = [{"name": "StepLR", "interval": "epoch", "step_size": n} for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        ({}, {}, []),
+        ({"grid": {"seed": [0, 1, 2]}}, {"grid": {"seed": [2, 1, 0]}}, []),
+        ({"grid": {"seed": [3]}}, {"fixed": {"seed": 3}}, []),
+        ({"grid": {"seed": [*range(8)]}}, {"grid": {"seed": [0, 1]}}, ["seed was 0-7, is 0-1"]),
+        ({"fixed": {"epochs": 5}}, {"fixed": {"epochs": 2}}, ["epochs was 5, is 2"]),
+        ({"fixed": {"epochs": 5}}, {}, ["epochs was 5, is not given"]),
+        ({"replicates": 2}, {"replicates": 3}, ["replicates was 2, is 3"]),
+        (
+            {"grid": {"scheduler": STEPS[:7]}},
+            {"grid": {"scheduler": STEPS[1:]}},
+            [
+                "scheduler lost StepLR(interval=epoch, step_size=1) and has got StepLR(interval=epoch, step_size=8)",
+            ],
+        ),
+    ],
+)
+def test_a_change_of_a_study_is_told_factor_by_factor(before, now, words):
+    """What was and what is; long lists by what they lost and gained; the same levels in another place are no change."""
+    empty = {"replicates": 1, "fixed": {}, "grid": {}}
+    assert differences({**empty, **before}, {**empty, **now, "replicates": now.get("replicates", 1)}) == words
 
 
 def test_a_plan_says_that_trials_share_their_device():
     """More jobs than devices are said to be no measurement of speed."""
-    assert "4 at a time share 2 device(s): the rows are marked packed, not for speed" in plan({}, 10, Devices(4))
+    assert "4 at a time share 2 devices: rows of those that do are marked packed, not for speed" in plan(
+        {}, 10, Devices(4)
+    )
 
 
 def test_one_job_at_a_time_needs_no_words():
@@ -118,7 +179,7 @@ def summary(interrupted: bool = False, **statuses: int) -> Summary:
             1,
             [
                 "5 of 5 trials have a row: 3 completed, 1 crashed, 1 diverged",
-                "lrbench show d lists the failures; --retry runs them again",
+                'lrbench show d lists the failures (whole: column error of lrbench.load("d")); --retry runs them again',
             ],
         ),
         (
@@ -171,7 +232,9 @@ def test_plain_lines_count_up():
     """Elsewhere than on a terminal each trial is one line, numbered, with no control characters."""
     stream = io.StringIO()
     reporter = PlainReporter(stream)
-    reporter.planned(study=STUDY, folder=Path("d"), num_trials=10, done={}, num_todo=2, num_others=0, devices=Devices())
+    reporter.planned(
+        study=STUDY, folder=Path("d"), num_trials=10, done={}, num_todo=2, num_others=0, devices=Devices(), changes=[]
+    )
     reporter.running()
     reporter.finished(make_row(0))
     reporter.finished(make_row(1, status="crashed", error="boom"))

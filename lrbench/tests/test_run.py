@@ -36,7 +36,7 @@ def test_a_finished_study_ends_with_0_and_says_what_to_type_next(finished):
     _, _, ended = finished
     assert ended.code == 0, ended.err
     lines = ended.err.splitlines()
-    assert lines[:2] == ["Does it run?", "6 trials (3 seed × 2 replicate) → results/six"]
+    assert lines[:2] == ["Does it run?", "6 trials (3 seeds × 2 replicates) → results/six"]
     assert [line.split()[0] for line in lines if "accuracy" in line] == [f"{n}/6" for n in range(1, 7)]
     assert lines[-1] == "6 of 6 trials have a row: 6 completed"
     assert "\x1b" not in ended.err + ended.out
@@ -141,7 +141,7 @@ def test_a_study_that_shrank_says_what_else_is_in_its_folder(finished, tmp_path)
     ended = command("run", study, "--set", "seed=0", folder=tmp_path)
     assert ended.code == 0, ended.err
     assert "2 have a row already" in ended.err
-    assert "4 rows of trials that the study no longer has stay in the folder, and in its report" in ended.err
+    assert "the study changed: seed was 0-2, is 0; 4 rows of the folder are not part of it" in ended.err
     assert len(rows_of(folder)) == 6
 
 
@@ -217,7 +217,8 @@ def test_some_failures_end_with_1(failures):
     counts = Counter(STATUSES.values())
     told = ", ".join(f"{2 * count} {status}" for status, count in sorted(counts.items()))
     assert f"24 of 24 trials have a row: {told}" in ended.err
-    assert "lists the failures; --retry runs them again" in ended.err
+    assert "lists the failures (whole: column error of " in ended.err
+    assert "--retry runs them again" in ended.err
     assert 'File "' not in ended.err
 
 
@@ -245,7 +246,7 @@ def test_a_failure_is_run_again_on_request_only(tmp_path):
     before = rows_of(tmp_path / "results" / "retry", "status", "attempt", "started_at")
     again = command("run", study, folder=tmp_path)
     assert again.code == 1
-    assert "2 have a row already, 1 of them failed; --retry runs those again" in again.err
+    assert "2 have a row already, 1 of them failed; --retry runs that one again" in again.err
     assert rows_of(tmp_path / "results" / "retry", "status", "attempt", "started_at").equals(before)
     mended.write_text("")
     retried = command("run", study, "--retry", folder=tmp_path)
@@ -278,20 +279,20 @@ def slower(epoch):
 
 
 def test_a_users_files_levels_and_options(tmp_path):
-    """Code beside the study is found, --set changes levels, more jobs than cores are marked, --quiet says nothing."""
+    """Code beside the study is found, --set changes levels, trials that share cores are marked, --quiet is silent."""
     (tmp_path / "mine.py").write_text(USERS_FILE)
     study = write_study(
         tmp_path / "study.toml",
         fixed={"workload": "mine:workload", "scheduler": "LambdaLR(lr_lambda='mine:slower')"},
     )
     jobs = str(len(os.sched_getaffinity(0)) + 1)
-    options = ["--set", "epochs=2", "--set", "seed=5-6", "--jobs", jobs, "--out", "deep/out", "--quiet"]
+    options = ["--set", "epochs=2", "--set", f"seed=5-{4 + int(jobs)}", "--jobs", jobs, "--out", "deep/out", "--quiet"]
     ended = command("run", study, *options, folder=tmp_path)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
     rows = lrbench.load(tmp_path / "deep" / "out", ["epochs", "seed", "packed", "workload", "applied_lr", "git_commit"])
-    assert rows["seed"].tolist() == [5, 6]
+    assert rows["seed"].tolist() == [*range(5, 5 + int(jobs))]
     assert set(rows["epochs"]) == {2}
-    assert rows["packed"].all()
+    assert rows["packed"].sum() >= 2
     assert set(rows["workload"]) == {"mine:workload"}
     assert [list(rates) for rates in rows["applied_lr"][0]] == [[0.1, 0.1, 0.05, 0.05]]
 

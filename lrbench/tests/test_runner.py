@@ -1,17 +1,32 @@
 """What is left to do, and who may use which core or GPU: the runner's decisions, without running anything."""
 
+import importlib
 import os
+from functools import partial
 
 import pytest
 
+import lrbench
 from lrbench import nvml, runner
-from lrbench.errors import InputError
+from lrbench.errors import InputError, users_frames
 from lrbench.executors import Job, Running
 from lrbench.factors import Trial
-from lrbench.record import check_row
-from lrbench.runner import _Devices, _left_to_do, _patience, _row_of, find_data_root, run_study
-from lrbench.study import read_study
-from lrbench.tests.helpers.studies import DIGITS
+from lrbench.progress import PlainReporter, SilentReporter
+from lrbench.record import check_row, trial_columns
+from lrbench.runner import (
+    _Devices,
+    _left_to_do,
+    _patience,
+    _row_of,
+    _stay,
+    find_data_root,
+    run_study,
+    run_trial,
+)
+from lrbench.store import Writer, locked, read_study_record, write_study_record
+from lrbench.study import parse_study, read_study, trials
+from lrbench.tests.helpers.rows import make_row
+from lrbench.tests.helpers.studies import DIGITS, SMALL, USERS
 
 
 def trial(device: str = "cpu", **factors) -> Trial:
@@ -106,6 +121,154 @@ def test_a_device_that_is_not_there_is_refused(asked, said):
     """A GPU number or a count of threads beyond the machine's is one clear error before anything runs."""
     with pytest.raises(InputError, match=said):
         _Devices([asked], None)
+
+
+@pytest.mark.usefixtures("four_cores_two_gpus")
+def test_packed_is_what_happened():
+    """With more jobs than devices those that share one are marked, the first on it too; the others are not."""
+    devices = _Devices([trial()], 1000)
+    first, second, third, fourth, fifth = [devices.claim(trial()) for _ in range(5)]
+    assert [claim.shared for claim in (first, second, third, fourth, fifth)] == [True, False, False, False, True]
+    assert (first.cores, fifth.cores) == ((0,), (0,))
+    devices.release(fifth)
+    assert first.shared
+
+
+@pytest.mark.parametrize(("num_todo", "jobs", "packed"), [(2, 2, False), (5, 5, True), (0, 1, False)])
+@pytest.mark.usefixtures("four_cores_two_gpus")
+def test_there_are_no_more_jobs_than_trials(num_todo, jobs, packed):
+    """A thousand jobs for two trials are two, each alone on its core."""
+    devices = _Devices([trial()], 1000)
+    devices.at_most(num_todo)
+    assert (devices.jobs, devices.packed) == (jobs, packed)
+
+
+@pytest.mark.parametrize(
+    ("seen", "retry", "stay"),
+    [
+        ({}, False, False),
+        ({"a": ("crashed", 0)}, False, True),
+        ({"a": ("crashed", 0)}, True, False),
+        ({"a": ("crashed", 0), "b": ("completed", 0)}, True, True),
+    ],
+)
+def test_failed_rows_that_run_again_do_not_stay(seen, retry, stay):
+    """Whoever mends a model after its first trials crashed, and types --retry, pools nothing."""
+    assert _stay(seen, retry) is stay
+
+
+MYNET = """
+def net(num_classes, width=1):
+    from torch import nn
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, num_classes))
+"""
+
+
+def edited_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mynet_f.py").write_text(MYNET)
+    workload = {"model": "mynet_f:net", "data": "digits", "train_limit": 72}
+    schedulers = ["LambdaLR(lr_lambda=lrbench.schedules:inverse_sqrt)", "ConstantLR()"]
+    fixed = {"workload": workload, "epochs": 1, "batch_size": 32, "base_lr": 0.1, "optimizer": "SGD", "device": "cpu"}
+    document = {"question": "?", "fixed": fixed, "grid": {"scheduler": schedulers}}
+    return parse_study(document, "edited", source="test")
+
+
+def test_edited_code_of_the_users_is_noticed(tmp_path, monkeypatch):
+    """Rows of old and new code do not come into one folder unless --mixed says so; then both are known."""
+    study = edited_study(tmp_path, monkeypatch)
+    run = partial(run_study, study, "out", limit=1, jobs=1, reporter=SilentReporter())
+    assert run().num_rows == 1
+    (tmp_path / "mynet_f.py").write_text(MYNET.replace("width=1", "width=2"))
+    with pytest.raises(InputError) as caught:
+        run()
+    (problem,) = caught.value.problems
+    assert f"{tmp_path / 'mynet_f.py'} has changed since out was begun" in problem
+    assert "--out" in problem
+    assert "--mixed" in problem
+    assert run(mixed=True).num_rows == 2
+    assert run().num_rows == 2
+    code = read_study_record(tmp_path / "out")["code"]
+    assert set(code) == {"mynet_f"}  # what comes with lrbench has a version
+    assert len(code["mynet_f"]) == 2
+
+
+@pytest.mark.parametrize("executor", ["process", "inline"])
+def test_a_refused_run_leaves_no_folder(tmp_path, monkeypatch, executor):
+    """What the check refuses has left nothing behind, and runs in a folder of that name when it is mended."""
+    study = edited_study(tmp_path, monkeypatch).with_levels(batch_size=5000)
+    with pytest.raises(InputError, match="batch_size"):
+        run_study(study, executor=executor, reporter=SilentReporter())
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: run_trial("digits-cnn"), "Write run_trial(lrbench.Trial(workload='digits-cnn'))"),
+        (lambda: run_trial({"workload": "digits-cnn"}), "Write run_trial(lrbench.trials(study)[0])"),
+        (lambda: run_study("quickstart"), "Write run_study(lrbench.read_study('quickstart'))"),
+    ],
+)
+def test_a_name_in_place_of_a_value_is_told_with_what_to_write(call, said):
+    """A workload's name is no trial and a study's name no study: the error holds the line to write."""
+    with pytest.raises(InputError) as caught:
+        call()
+    assert said in str(caught.value)
+
+
+def test_an_error_leads_to_the_users_lines(tmp_path, monkeypatch):
+    """Of a traceback the frames in the user's own files are told, innermost first; those of packages are left out."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_f.py").write_text("import json\ndef net():\n    part()\ndef part():\n    json.loads('{')\n")
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        importlib.import_module("broken_f").net()
+    own = "broken_f.py:5 in part, called from broken_f.py:3 in net"
+    assert users_frames(caught.value).startswith(own)
+    assert users_frames(caught.value, most=1) == "broken_f.py:5 in part"
+    assert users_frames(ValueError("raised nowhere")) == ""
+
+
+def test_inline_shows_the_whole_traceback_of_a_failure(tmp_path, capsys):
+    """--executor inline is for whoever looks for a fault: the traceback is printed, down to the user's own line."""
+    workload = {"model": f"{USERS}:Faulty", "model_args": {"fault": "raise"}, **SMALL}
+    fixed = {"workload": workload, "epochs": 1, "batch_size": 32, "base_lr": 0.1, "optimizer": "SGD", "device": "cpu"}
+    study = parse_study({"question": "?", "fixed": fixed}, "faulty", source="test")
+    assert run_study(study, tmp_path / "out", executor="inline", reporter=PlainReporter()).exit_code == 1
+    told = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in told
+    assert "helpers/users.py" in told
+
+
+def test_a_damaged_line_is_told_when_a_run_goes_on(tmp_path, monkeypatch, capsys):
+    """A row that was lost to damage is named, and its trial runs again."""
+    study = edited_study(tmp_path, monkeypatch).with_levels(seed="0-2", scheduler="ConstantLR()")
+    with locked(tmp_path / "out"), Writer(tmp_path / "out") as writer:
+        for number, trial in enumerate(trials(study, "cpu")):
+            writer.commit(make_row(number, **trial_columns(trial)))
+        write_study_record(tmp_path / "out", {"study": study.model_dump(mode="json"), "places": []})
+    journal = tmp_path / "out" / "trials" / "journal-000000.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b'"seed": 1', b'"seed": 7', 1))
+    run_study(study, "out", limit=0, mixed=True, reporter=PlainReporter())
+    told = capsys.readouterr().err
+    assert "journal-000000.jsonl: damaged after it was written in line 2" in told
+    assert "2 have a row already" in told
+
+
+def test_what_lrbench_offers_is_listed():
+    """dir(lrbench), which completion asks, holds every public name before it is used, and each is there."""
+    assert set(lrbench.__all__) <= set(dir(lrbench))
+    assert all(getattr(lrbench, name) for name in lrbench.__all__)
+
+
+def test_a_bad_device_is_told_once():
+    """The allowed devices stand in the error a single time, with the one that was meant."""
+    with pytest.raises(InputError) as caught:
+        run_study(read_study("quickstart"), device="cud")
+    (problem,) = caught.value.problems
+    assert problem == "--device found 'cud'; allowed: auto, cpu, cuda or cuda:N. Did you mean 'cuda'?"
 
 
 PLAN = [(0, trial(seed=0)), (0, trial(seed=1)), (1, trial(seed=2))]

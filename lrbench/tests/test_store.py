@@ -12,7 +12,7 @@ import lrbench
 from lrbench import store
 from lrbench.errors import InputError
 from lrbench.record import FLAT, NESTED, arrow_schema, check_row
-from lrbench.store import Writer, load, locked, read_study_record, scan, write_study_record
+from lrbench.store import Writer, damages, load, locked, read_study_record, scan, write_study_record
 from lrbench.tests.helpers.rows import make_row, trial_id
 
 
@@ -197,6 +197,42 @@ def test_a_folder_without_a_study_is_one_clear_error(tmp_path):
         with pytest.raises(InputError, match=what) as caught:
             load(place)
         assert "lrbench run" in str(caught.value)
+
+
+def test_a_file_in_place_of_a_folder_is_told_as_one(folder):
+    """Whoever names DIR/study.json is told that it is a file, and which folder to name."""
+    with pytest.raises(InputError, match=rf"study\.json is a file; name the folder of a study: {folder}$"):
+        load(folder / "study.json")
+
+
+@pytest.mark.parametrize("damage", ["in the middle", "at the end"])
+def test_a_line_damaged_after_it_was_written_is_told(folder, damage):
+    """A bad line between good ones is named, and the rest is read; a bad last line is a crash's, and no damage."""
+    commit(folder, *(make_row(n) for n in range(3)), close=False)
+    assert damages(folder) == []
+    journal = folder / "trials" / "journal-000000.jsonl"
+    lines = journal.read_bytes().split(b"\n")
+    number = 1 if damage == "in the middle" else 2
+    lines[number] = lines[number].replace(b'"seed"', b'"sead"')
+    journal.write_bytes(b"\n".join(lines))
+    assert load(folder)["position"].tolist() == [n for n in range(3) if n != number]
+    assert [f"{journal}: damaged after it was written in line 2;" in told for told in damages(folder)] == (
+        [True] if damage == "in the middle" else []
+    )
+
+
+def test_a_folder_made_for_nothing_is_taken_away(tmp_path):
+    """A lock that is let go without a study leaves no folder; one that was there before, or holds a study, stays."""
+    with locked(tmp_path / "results" / "a"):
+        assert (tmp_path / "results" / "a" / "trials").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    with locked(tmp_path / "mine"):
+        pass
+    assert list((tmp_path / "mine").iterdir()) == []
+    with locked(tmp_path / "b"):
+        write_study_record(tmp_path / "b", {"study": {}, "places": []})
+    assert (tmp_path / "b" / "study.json").exists()
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff\xfe", b'{"study": 3, "places": [], "num_trials": 1}'])

@@ -208,6 +208,38 @@ def test_a_workload_without_a_recipe_needs_the_factor(factor):
     assert f"write {factor} = " in problem
 
 
+def test_a_study_without_a_workload_is_told_that_alone():
+    """The workload brings a recipe for the rest: nothing else is asked for before it is there."""
+    (problem,) = problems_of({"question": "q"})
+    assert problem.startswith("s.toml: fixed.workload is missing: write workload = ")
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("mynet:nope", "no 'nope' in"),
+        ("mynet:workloat", "Did you mean 'workload'?"),
+        ("absent_module:workload", "no module 'absent_module'"),
+        ("mynet:workload", None),
+        ("mynet:made", None),
+        ("mynet:imported", None),
+    ],
+)
+def test_a_workload_that_is_not_in_its_file_is_told_before_its_recipe(tmp_path, monkeypatch, reference, said):
+    """A slip in a workload's name is one error about the name; where the name is right, the recipe is asked for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mynet.py").write_text("from json import dumps as imported\nworkload = {}\ndef made(): 1 / 0\n1 / 0\n")
+    problems = problems_of({"question": "q", "fixed": {"workload": reference}})
+    if said:
+        (problem,) = problems
+        assert problem.startswith(f"s.toml: fixed.workload found {reference!r}; ")
+        assert said in problem
+    else:
+        assert [problem.split()[1] for problem in problems] == [
+            f"fixed.{key}" for key in ("base_lr", "batch_size", "epochs", "optimizer")
+        ]
+
+
 @pytest.mark.parametrize(
     ("table", "place"),
     [
@@ -281,7 +313,7 @@ def test_with_levels_is_validated_like_a_file():
     with pytest.raises(InputError) as caught:
         parse_study(GOOD, "s", source="s").with_levels(epochs=0, presicion="fp16")
     assert len(caught.value.problems) == 2
-    assert all(problem.startswith("--set: fixed.") for problem in caught.value.problems)
+    assert all(problem.startswith("s with other levels: fixed.") for problem in caught.value.problems)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in studies_folder().glob("*.toml")))

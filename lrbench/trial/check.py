@@ -1,9 +1,12 @@
 """What only torch or the user's code can tell of a study, asked before anything trains."""
 
 import json
+import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, users_frames
 from lrbench.factors import Trial
 from lrbench.trial.curves import planned_lr
 from lrbench.trial.data import stage
@@ -14,12 +17,26 @@ from lrbench.trial.workload import resolve
 _DECIDE = ("workload", "scheduler", "optimizer", "base_lr", "batch_size", "epochs", "warmup")
 
 
-def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
+def problems(
+    trials: list[Trial],
+    data_root: Path | None,
+    report: Callable[[str], None] = lambda stage: None,
+    show_tracebacks: bool = False,
+) -> list[str]:
     """Return every problem with the trials' workloads, data, optimizers and schedulers; an empty list is good news.
 
     Data is staged, optimizers and schedulers are built on the model's own parameter groups, and each scheduler walks
-    through all its steps (ReduceLROnPlateau on a metric that never improves). Nothing trains.
+    through all its steps (ReduceLROnPlateau on a metric that never improves). Nothing trains. `report(stage)` is called
+    before each part: should the user's code end the process, it is known where. Tracebacks go to stderr if wanted.
     """
+
+    def told(error: BaseException) -> str:
+        if show_tracebacks:
+            print("".join(traceback.format_exception(error)), file=sys.stderr)
+        where = users_frames(error)
+        hint = "" if show_tracebacks else "; --executor inline prints the whole traceback"
+        return f"{type(error).__name__}: {error}" + (f" (at {where}{hint})" if where else "")
+
     found: dict[str, None] = {}
     seen = set()
     groups: dict[str, list | None] = {}
@@ -32,17 +49,21 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
             continue
         seen.add(key)
         name = json.dumps(trial.workload, sort_keys=True)
+        label = trial.labels()["workload"]
         try:
+            report(f"workload {label}")
             workload = resolve(trial.workload)
+            report(f"data of workload {label}")
             staged = stage(workload, data_root)
             if name not in groups:
+                report(f"model of workload {label}")
                 model = workload.model(num_classes=staged.num_classes, **workload.model_args)
                 groups[name] = list(model.parameters() if workload.groups == "single" else workload.groups(model))
         except InputError as error:
             found.update(dict.fromkeys(error.problems))
             continue
         except (Exception, SystemExit) as error:  # noqa: BLE001 (the user's model or data code)
-            found[f"workload {trial.labels()['workload']}: {type(error).__name__}: {error}"] = None
+            found[f"workload {label}: {told(error)}"] = None
             continue
         steps = len(staged.train_images) // trial.batch_size
         if steps == 0:
@@ -51,12 +72,13 @@ def problems(trials: list[Trial], data_root: Path | None) -> list[str]:
         checks = {"optimizer": _check_optimizer, "warmup": _check_warmup, "scheduler": _check_scheduler}
         for what, check in checks.items():
             try:
+                report(f"{what} {trial.labels()[what]}")
                 check(trial, groups[name], steps)
             except InputError as error:
                 found.update(dict.fromkeys(f"{what}: {trial.labels()[what]}: {p}" for p in error.problems))
                 break
             except Exception as error:  # noqa: BLE001 (torch's own refusal, or the user's callable)
-                found[f"{what}: {trial.labels()[what]}: {type(error).__name__}: {error}"] = None
+                found[f"{what}: {trial.labels()[what]}: {told(error)}"] = None
                 break
     return list(found)
 

@@ -1,0 +1,54 @@
+"""How a study differs from the one that its folder held, in words. Nothing here decides whether that is allowed."""
+
+import json
+from typing import Any
+
+from lrbench.calls import format_call
+from lrbench.workloads import workload_label
+
+
+def differences(before: dict, now: dict) -> list[str]:
+    """Return how two studies, as study.json holds them, differ in the trials that they make: one phrase a factor.
+
+    >>> study = {"replicates": 2, "fixed": {"epochs": 5}, "grid": {"seed": [0, 1, 2, 5]}}
+    >>> differences(study, {"replicates": 1, "fixed": {"epochs": 5, "seed": 0}, "grid": {}})
+    ['seed was 0-2,5, is 0', 'replicates was 2, is 1']
+    """
+    found = []
+    levels = [{**{k: [v] for k, v in s.get("fixed", {}).items()}, **s.get("grid", {})} for s in (before, now)]
+    for factor in dict.fromkeys([*levels[0], *levels[1]]):
+        old, new = ([_level(level) for level in side.get(factor, [])] for side in levels)
+        if sorted(old) == sorted(new):
+            continue
+        gone, came = ([x for x in one if x not in other] for one, other in ((old, new), (new, old)))
+        if not (old and new):
+            found.append(f"{factor} was {_range(old) or 'not given'}, is {_range(new) or 'not given'}")
+        elif len(" ".join(old + new)) <= 80 or not set(old) & set(new):
+            found.append(f"{factor} was {_range(old):.200}, is {_range(new):.200}")
+        else:
+            parts = [f"{word} {_range(some):.200}" for word, some in (("lost", gone), ("has got", came)) if some]
+            found.append(f"{factor} {' and '.join(parts)}")
+    if before.get("replicates", now["replicates"]) != now["replicates"]:
+        found.append(f"replicates was {before['replicates']}, is {now['replicates']}")
+    return found
+
+
+def _level(level: Any) -> str:
+    if not isinstance(level, dict):
+        return str(level)
+    if "name" not in level:
+        return workload_label(level) if "data" in level or "base" in level else json.dumps(level, sort_keys=True)
+    return format_call(level)
+
+
+def _range(levels: list[str]) -> str:
+    """Write levels as a study does: whole numbers that follow each other as "0-7", others beside each other."""
+    if not all(level.isdecimal() for level in levels):
+        return ", ".join(levels)
+    runs: list[list[int]] = []
+    for level in sorted(map(int, levels)):
+        if runs and level == runs[-1][1] + 1:
+            runs[-1][1] = level
+        else:
+            runs.append([level, level])
+    return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in runs)
