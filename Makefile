@@ -21,7 +21,7 @@ $(VENV)/.locked: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else f"lrbench needs Python 3.11 to 3.14; {sys.executable} is {v[0]}.{v[1]}. Name another: make setup PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@echo "installing requirements.lock (about 5 GB with torch's CUDA libraries; a minute on a fast line)"
+	@echo "installing requirements.lock (about 6 GB with torch's CUDA libraries; a minute on a fast line)"
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r requirements.lock
 	@touch $@
 

@@ -242,9 +242,14 @@ def claims(
     json_: Annotated[bool, typer.Option("--json", help="Print the claims with their verdicts as JSON.")] = False,
 ) -> None:
     """Test what people say about schedules, flags and resuming, on this machine; exit 1 only where a gate fails."""
-    from lrbench.claims.run import claims_command
+    from lrbench.claims.run import DEFAULT_FOLDER, claims_command
 
-    raise typer.Exit(claims_command(only, json_, out))
+    code = claims_command(only, json_, out)
+    from analysis.claims_page import write_page
+
+    page = write_page(out or DEFAULT_FOLDER)
+    typer.echo(f"page: {page.html}", err=json_)
+    raise typer.Exit(code)
 
 
 @data_app.command("list", epilog="Example: lrbench data list --data-root ~/data")

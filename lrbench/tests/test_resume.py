@@ -219,6 +219,15 @@ def test_a_checkpoint_that_lacks_something_is_refused(saved, tmp_path, item):
     assert "Delete it to begin this trial anew" in row["error"]
 
 
+@pytest.mark.parametrize("item", ["num_steps", "multipliers", "scheduler_steps", "losses", "epoch"])
+def test_a_course_that_lacks_something_is_refused(saved, tmp_path, item):
+    """What the row is made of is saved whole, or not gone on from."""
+    course = {key: value for key, value in saved[2]["course"].items() if key != item}
+    row = resume({**saved[2], "course": course}, tmp_path / "x.pt")
+    assert row["status"] == "crashed"
+    assert item in row["error"]
+
+
 def test_a_torn_checkpoint_is_refused(saved, tmp_path):
     """Half a file is no checkpoint."""
     torch.save(saved[2], tmp_path / "whole.pt")

@@ -130,7 +130,7 @@ def test_the_trial_room_has_three_doors():
 
 
 def test_lrbench_and_analysis_meet_in_the_rows():
-    """analysis knows of lrbench its rows, its studies and its errors; lrbench calls analysis from its front doors alone."""
+    """analysis knows of lrbench rows, studies and errors; lrbench calls analysis from its front doors alone."""
     for name, found in EVERYWHERE.items():
         if in_room(name, "analysis"):
             known = {module for module in found if in_room(module, "lrbench")}

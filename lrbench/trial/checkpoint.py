@@ -9,7 +9,7 @@ parameters and buffers.
 
 import os
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -116,6 +116,8 @@ def _restore(state: dict, parts: Parts) -> Course:
     if parts.scaler is not None:
         parts.scaler.load_state_dict(state["scaler"])
     parts.clock.load_state_dict(state["clock"])
+    if missing := {part.name for part in fields(Course)} ^ state["course"].keys():
+        raise KeyError(*sorted(missing))
     course = Course(**state["course"])
     course.losses = [loss.to(parts.device) for loss in course.losses]
     _restore_random_states(state["rng"], parts.device)

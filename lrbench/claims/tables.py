@@ -1,0 +1,150 @@
+"""What `lrbench claims` leaves behind: two parquet tables, each replaced whole.
+
+    DIR/claims.parquet     one row a claim: the statement, what was expected, the verdict, and where it was seen
+    DIR/evidence.parquet   the rows that the verdicts stand on; `id` is the claim's, `row` counts within it
+
+    select id, verdict, seen from 'results/claims/claims.parquet'                          -- DuckDB
+    pandas.read_parquet("results/claims/evidence.parquet").query("id == 'S5'").dropna(axis=1, how="all")
+
+Evidence is flat: a column means the same for every claim and is null where it says nothing. Types are arrow's names.
+What this does *not* do: run claims, or show them.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lrbench.errors import InputError, StoreError
+
+
+def _columns(text: str) -> dict[str, tuple[str, str]]:
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
+    return {name: (kind, meaning) for name, kind, meaning in rows}
+
+
+CLAIMS = _columns(
+    """
+    id              | string  | S1 … of the catalogue
+    area            | string  | its first letter
+    statement       | string  | what is said; the verdict is of this
+    where           | string  | what it takes: C a CPU, G one CUDA GPU, G2 two
+    kind            | string  | E exact, S statistical, P profiler or log
+    expected        | string  | the hypothesis
+    source          | string  | where the statement or the hypothesis comes from
+    gate            | bool    | whether its failure fails the command
+    gate_result     | string  | no gate, passed, failed, not tested
+    verdict         | string  | supported, refuted, equivalent within margin, inconclusive, not testable here
+    seen            | string  | a sentence of what was seen
+    num_evidence    | int64   | rows of evidence
+    device          | string  | cpu or cuda: where trials ran that could run on either
+    started_at      | string  | ISO 8601, UTC
+    seconds         | float64 | how long it took
+    torch_version   | string  |
+    cuda_version    | string  | of the build of torch
+    python_version  | string  |
+    lrbench_version | string  |
+    cpu_model       | string  |
+    gpus            | string  | names, joined by commas
+    os              | string  |
+    git_commit      | string  | of the folder that the command was run in
+    git_dirty       | bool    |
+    """
+)
+EVIDENCE = _columns(
+    """
+    id                    | string  | the claim's
+    row                   | int64   | from 0, in the order in which the claim gave it
+    scheduler             | string  | a call, or a class
+    what                  | string  | which case of the claim
+    item                  | string  | what was left out
+    interval              | string  | how the scheduler was stepped: epoch or step
+    cell                  | string  | of the conformance matrix: yes; no: why; n/a: why
+    past_end              | string  | rebounds, holds, raises, goes on falling, has no end
+    status                | string  | how a trial ended
+    differs               | string  | columns of two trials' rows that differ
+    raises                | string  | the exception, "" for none
+    note                  | string  |
+    parameter_group       | int64   | from 0
+    seed                  | int64   |
+    num_steps             | int64   | scheduler steps that were compared
+    step                  | int64   | where: the first step that differs (-1: none), or the one that is told
+    k                     | int64   | last_epoch
+    patience              | int64   |
+    calls_per_epoch       | int64   | of step(metric)
+    cut_after_call        | int64   | calls of step(metric) before the rate fell
+    cut_in_epoch          | int64   | the epoch in which it fell, from 1
+    num_tried             | int64   |
+    num_right             | int64   |
+    num_wrong             | int64   | steps at which get_lr() is not the applied rate
+    num_wrong_get_last_lr | int64   | steps at which get_last_lr() is not
+    num_bit_equal         | int64   | steps at which the rate equals the formula bit for bit
+    num_trials            | int64   |
+    num_courses           | int64   | distinct courses of applied rates
+    num_weights           | int64   | distinct final weights
+    num_pairs             | int64   | pairs of one trial and its repeat
+    num_weights_differ    | int64   | pairs with other weights
+    num_courses_differ    | int64   | pairs with other rates
+    found                 | float64 | a rate
+    wanted                | float64 | the rate that the statement or the plan says
+    highest_after         | float64 | the highest rate past the end
+    max_relative_error    | float64 |
+    bit_equal             | bool    |
+    skips_first           | bool    | the first rate of the plan is applied to no step
+    warns                 | bool    | torch warned
+    holds                 | bool    | this row agrees with the statement
+    """
+)
+_ALLOWED = {"string": str, "bool": bool, "int64": int, "float64": float}
+
+
+def read(path: Path, columns: dict) -> list[dict]:
+    """Return the rows of a table, with the columns as they are now; none where there is no such file."""
+    if not path.exists():
+        return []
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path} is no table of claims ({error}): name another folder, --out DIR") from None
+    return [{name: row.get(name) for name in columns} for row in found]
+
+
+def write(path: Path, rows: Iterable[dict[str, Any]], columns: dict) -> None:
+    """Replace a table: it is on the disk whole before its name is. Raises StoreError where it cannot be written."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([pa.field(name, getattr(pa, _ARROW.get(kind, kind))()) for name, (kind, _) in columns.items()])
+    table = pa.Table.from_pylist([checked(row, columns) for row in rows], schema=schema)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+_ARROW = {"bool": "bool_"}
+
+
+def checked(row: dict[str, Any], columns: dict) -> dict[str, Any]:
+    """Return a row with every column, absent ones as None. Raises TypeError for what is no column, or of another type.
+
+    >>> checked({"a": 1}, {"a": ("int64", ""), "b": ("string", "")})
+    {'a': 1, 'b': None}
+    """
+    for name, value in row.items():
+        if name not in columns:
+            raise TypeError(f"no such column: {name}")
+        kind = columns[name][0]
+        right = isinstance(value, _ALLOWED[kind]) and (kind == "bool" or not isinstance(value, bool))
+        if value is not None and not right:
+            raise TypeError(f"{name} is {kind}, found {type(value).__name__}: {value!r:.80}")
+    return {name: row.get(name) for name in columns}
