@@ -174,6 +174,8 @@ def result_line(row: Mapping[str, Any]) -> str:
     if row["status"] == "completed":
         speed = row.get("samples_per_second")
         seen = f"accuracy {row['final_accuracy']:.4f}" + (f"  {speed:,.0f} images/s" if speed else "")
+        if row.get("num_resumes"):
+            seen += f"  (went on from step {row['resumed_at_step']:,})"
         return f"{seen}  {', '.join([*what, *flags])}"
     reason = (row.get("error") or "").partition(PRINTED)[0].strip().splitlines() or [""]
     raised = [

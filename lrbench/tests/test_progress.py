@@ -162,6 +162,13 @@ def test_a_long_reason_is_cut():
     assert len(result_line(make_row(0, status="crashed", error="x" * 1000))) < 250
 
 
+def test_a_resumed_trial_says_where_it_went_on():
+    """Its speed is of two processes, and so not given; the step from which it went on is."""
+    line = result_line(make_row(3, num_resumes=1, resumed_at_step=1_400, samples_per_second=None))
+    assert "  (went on from step 1,400)  " in line
+    assert "images/s" not in line
+
+
 def summary(interrupted: bool = False, **statuses: int) -> Summary:
     return Summary(
         folder=Path("d"), num_trials=5, num_rows=sum(statuses.values()), statuses=statuses, interrupted=interrupted

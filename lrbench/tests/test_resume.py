@@ -1,5 +1,8 @@
 """A trial that is killed goes on from its checkpoint in a new process, and ends bit for bit as if nothing had been."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from lrbench.progress import SilentReporter
 from lrbench.record import NAMES
 from lrbench.runner import run_study
 from lrbench.study import Study, parse_study
+from lrbench.tests.helpers.studies import write_study
 
 # 72 images, 7 of them for validation: 65 train, 6 steps of 10 an epoch; 4 epochs are 24 steps
 SCHEDULERS = [
@@ -248,3 +252,27 @@ def test_a_checkpoint_of_another_trial_is_refused(saved, tmp_path):
     row = resume({**saved[2], "trial_id": "0123456789abcdef"}, tmp_path / "x.pt")
     assert row["status"] == "crashed"
     assert "trial_id is '0123456789abcdef'" in row["error"]
+
+
+@pytest.mark.slow
+def test_a_run_whose_runner_is_killed_goes_on_in_the_middle_of_its_trial(tmp_path):
+    """kill -9 of the runner once a checkpoint is there; the same command again resumes the trial, to the same bits."""
+    file = write_study(
+        tmp_path / "long.toml", fixed={"workload": "digits-cnn", "epochs": 40, "device": "cpu"}, grid={"seed": [0]}
+    )
+    command = [sys.executable, "-m", "lrbench", "run", str(file), "--checkpoint-every", "37", "--quiet", "--out"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True)
+    runner = subprocess.Popen([*command, str(tmp_path / "cut")])
+    for _ in range(6_000):
+        if list((tmp_path / "cut").glob("checkpoints/*.pt")) or runner.poll() is not None:
+            break
+        time.sleep(0.01)
+    runner.kill()
+    runner.wait()
+    assert len(lrbench.load(tmp_path / "cut")) == 0
+    subprocess.run([*command, str(tmp_path / "cut")], check=True)
+    (whole,), (cut,) = (lrbench.load(tmp_path / name).to_dict("records") for name in ("whole", "cut"))
+    assert (whole["num_resumes"], cut["num_resumes"]) == (0, 1)
+    assert cut["resumed_at_step"] % 37 == 0
+    for name in SAME:
+        assert whole[name] == cut[name], name
