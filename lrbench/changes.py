@@ -38,7 +38,18 @@ def _level(level: Any) -> str:
         return str(level)
     if "name" not in level:
         return workload_label(level) if "data" in level or "base" in level else json.dumps(level, sort_keys=True)
-    return format_call(level)
+    return format_call(_ordered(level))
+
+
+def _ordered(level: object) -> object:
+    """Return a table with its keys in one order, nested ones too: what was read back from JSON is sorted.
+
+    >>> _ordered({"name": "StepLR", "gamma": 0.1}) == {"gamma": 0.1, "name": "StepLR"}
+    True
+    """
+    if isinstance(level, dict):
+        return {key: _ordered(level[key]) for key in sorted(level)}
+    return [_ordered(item) for item in level] if isinstance(level, list) else level
 
 
 def _range(levels: list[str]) -> str:

@@ -1,6 +1,7 @@
 """What is left to do, and who may use which core or GPU: the runner's decisions, without running anything."""
 
 import importlib
+import json
 import os
 from functools import partial
 
@@ -8,6 +9,7 @@ import pytest
 
 import lrbench
 from lrbench import nvml, runner
+from lrbench.changes import differences
 from lrbench.errors import InputError, users_frames
 from lrbench.executors import Job, Running
 from lrbench.factors import Trial
@@ -363,3 +365,12 @@ def test_a_bad_request_from_python_is_refused_too(tmp_path, request_):
     with pytest.raises(InputError):
         run_study(read_study("quickstart"), tmp_path / "out", **request_)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_study_read_back_from_its_record_has_not_changed():
+    """The order of the keys of a scheduler, and of those inside it, is no difference between two studies."""
+    inner = {"name": "StepLR", "step_size": 2, "gamma": 0.1}
+    table = {"name": "SequenceLR", "schedulers": [inner], "milestones": [], "interval": "epoch"}
+    before = {"replicates": 1, "fixed": {"scheduler": table}, "grid": {}}
+    read_back = json.loads(json.dumps(before, sort_keys=True))
+    assert differences(before, read_back) == differences(read_back, before) == []
