@@ -61,6 +61,9 @@ class Room(Protocol):
     def checkpoint(self, name: str, trial_id: str) -> Path:
         """Return the file in which a trial of a study leaves its state."""
 
+    def fresh(self, function: str, calls: list[dict], environment: dict[str, str] | None = None) -> list:
+        """Return what "module:attr" returned for each call's arguments, each asked in a new Python process."""
+
     def once(self, question: Callable[["Room"], object]) -> object:
         """Return question(self), asked no more than once: claims may share what was expensive to see."""
 
@@ -152,6 +155,21 @@ def select(claims: list[Claim], only: str | None) -> list[Claim]:
         raise InputError(*problems)
     wanted = {by_lower[word.lower()] for word in words}
     return [claim for claim in claims if claim.id in wanted or claim.area in wanted]
+
+
+def not_testable(where: str, device: str, num_gpus: int) -> str:
+    """Return why a claim cannot be tested on this machine; "" where it can.
+
+    A claim of CPU and GPU ("C,G") is tested where it is: on a CPU alone its row says `device` cpu.
+
+    >>> not_testable("G", "cpu", 0), not_testable("C,G", "cpu", 0)
+    ('there is no CUDA device here', '')
+    """
+    if where in ("G", "G2") and not device.startswith("cuda"):
+        return "there is no CUDA device here"
+    if where == "G2" and num_gpus < 2:
+        return "it takes two CUDA devices, and there is one here"
+    return ""
 
 
 def gate_result(gate: bool, word: Word) -> GateResult:

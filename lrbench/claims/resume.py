@@ -251,8 +251,6 @@ def _detected(whole, control, row, item: str, how: str) -> dict:
 @claim(id="R4", where="G", kind="E", expected="possible", source="pytorch#15359; cuDNN's plans live in the process")
 def r4(room: Room) -> Verdict:
     """Resuming with cudnn.benchmark=True in a new process may differ from the uninterrupted trial."""
-    if room.device == "cpu":
-        return Verdict(word="not testable here", seen="there is no CUDA device, and a CPU has no cuDNN")
     fixed = {**RECIPE, "batch_size": 64, "cudnn_benchmark": True}
     net = {"model": f"{MODULE}:cnn", "data": "digits"}
     cut = {**net, "model_args": {"dies_at_call": 70}}  # in the fourth of six epochs of 20 steps

@@ -3,8 +3,13 @@
 What this does *not* do: decide what a study holds; the claims do.
 """
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import lrbench
@@ -39,6 +44,17 @@ class StudyRoom:
         """Return the file in which a trial of a study leaves its state."""
         return self.folder / name / "checkpoints" / f"{trial_id}.pt"
 
+    def fresh(self, function: str, calls: list[dict], environment: dict[str, str] | None = None) -> list:
+        """Return what "module:attr" returned for each call's arguments, each asked in a new Python process.
+
+        Arguments and answers are JSON; `environment` is added to that of the process, before Python starts. On a CPU
+        as many processes run at once as there are cores; on CUDA one after the other, each with the GPU to itself.
+        Raises RuntimeError with the end of what was printed where a process fails.
+        """
+        at_once = 1 if self.device.startswith("cuda") else len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(lambda arguments: _ask(function, arguments, environment or {}), calls))
+
     def once(self, question: Callable[["StudyRoom"], object]) -> object:
         """Return question(self), asked no more than once in this room."""
         if question not in self._seen:
@@ -52,3 +68,20 @@ class StudyRoom:
         if summary.interrupted:  # half a study is no evidence
             raise KeyboardInterrupt
         return lrbench.load(out, columns=NAMES)
+
+
+def _ask(function: str, arguments: dict, environment: dict[str, str]) -> object:
+    asked = json.dumps({"function": function, "arguments": arguments})
+    command = [sys.executable, "-m", "lrbench.claims.fresh"]
+    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    done = subprocess.run(
+        command,
+        input=asked,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{function}({arguments}) ended with {done.returncode}: {done.stderr[-1500:].strip()}")
+    return json.loads(done.stdout.splitlines()[-1])

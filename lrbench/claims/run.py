@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lrbench import place
 from lrbench.claims import tables
-from lrbench.claims.frame import Claim, Room, Verdict, catalogue, gate_result, place_of, select
+from lrbench.claims.frame import Claim, Room, Verdict, catalogue, gate_result, not_testable, place_of, select
 from lrbench.claims.room import StudyRoom
 
 DEFAULT_FOLDER = Path("results") / "claims"
@@ -63,8 +63,9 @@ def execute(claims: list[Claim], room: Room, folder: Path, say: Callable[[dict],
 def judged(claim: Claim, room: Room) -> tuple[dict, list[dict]]:
     """Return a claim's row and the rows of its evidence. A claim that breaks is inconclusive, and says how it broke."""
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    reason = not_testable(claim.where, room.device, len(place.place()["gpus"]))
     try:
-        verdict = claim.judge(room)
+        verdict = Verdict(word="not testable here", seen=reason) if reason else claim.judge(room)
     except Exception as error:  # noqa: BLE001 (one claim that breaks must not take the verdicts of the others with it)
         told = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(told.filename).name}, line {told.lineno}"

@@ -95,6 +95,24 @@ EVIDENCE = _columns(
     holds                 | bool    | this row agrees with the statement
     """
 )
+# What the later areas add; each block is of one module or two, and a column keeps its meaning across all of them.
+EVIDENCE |= _columns(  # cuDNN flags and seeds (C), kernels and settings (V1 to V15)
+    """
+    num_processes         | int64   | fresh processes that were asked
+    """
+)
+EVIDENCE |= _columns(  # the suite's own gates (V6, V18 to V22), data and distribution (D)
+    """
+    num_equal             | int64   | of num_pairs, equal bit for bit
+    """
+)
+EVIDENCE |= _columns(  # learning rates and spread (L4 to L12)
+    """
+    value                 | float64 | the statistic that `what` names
+    low                   | float64 | lower end of its interval
+    high                  | float64 | upper end of its interval
+    """
+)
 _ALLOWED = {"string": str, "bool": bool, "int64": int, "float64": float}
 
 
