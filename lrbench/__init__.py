@@ -23,10 +23,11 @@ _HOMES = {
     "trials": "lrbench.study",
     "run_study": "lrbench.runner",
     "run_trial": "lrbench.runner",
+    "Watch": "lrbench.watch",
     "load": "lrbench.store",
     "compact": "lrbench.store",
 }
-__all__ = ["InputError", "Study", "Trial", "compact", "load", "read_study", "run_study", "run_trial", "trials"]
+__all__ = ["InputError", "Study", "Trial", "Watch", "compact", "load", "read_study", "run_study", "run_trial", "trials"]
 
 
 def __getattr__(name: str):

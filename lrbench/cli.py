@@ -88,13 +88,23 @@ def run(
             show_default=False,
         ),
     ] = None,
+    digest_every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEPS|epoch|off",
+            help="Take digests of batch, gradients, weights … so often [default: the study's, else each epoch].",
+            show_default=False,
+        ),
+    ] = None,
     data_root: DataRoot = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run the trials of a study that have no row yet. The same command again goes on where it stopped."""
+    from lrbench.checkpoints import parse_every
     from lrbench.progress import SilentReporter, default_reporter
     from lrbench.runner import run_study
     from lrbench.study import read_study
+    from lrbench.watch import Watch
 
     chosen = read_study(study)
     if set_:
@@ -111,6 +121,7 @@ def run(
         executor=executor,
         mixed=mixed,
         checkpoint_every=checkpoint_every,
+        watch=None if digest_every is None else Watch(digest_every=parse_every(digest_every, "--digest-every")),
         data_root=data_root,
         reporter=reporter,
     )

@@ -33,6 +33,7 @@ from lrbench.calls import (
     parse_call,
     unknown_class,
 )
+from lrbench.closed_forms import PER_GROUP
 from lrbench.errors import InputError, did_you_mean
 from lrbench.seeds import STREAMS
 from lrbench.workloads import DATA, DEFAULTS, WORKLOADS, workload_label
@@ -194,6 +195,34 @@ def _allowed(items: list[dict]) -> str:
     return "allowed: " + " or ".join(wanted)
 
 
+def wrong_groups(scheduler: dict, num_groups: int) -> str:
+    """Say where a checked scheduler speaks of another number of parameter groups than there are; "" where it does not.
+
+    >>> wrong_groups({"name": "LambdaLR", "lr_lambda": ["m:a", "m:b"]}, 2)
+    ''
+    """
+    name, children = scheduler["name"], scheduler.get("schedulers", [])
+    keys = (*PER_GROUP, "schedulers") if name == "PerGroupLR" else PER_GROUP
+    for key in keys:
+        value = scheduler.get(key)
+        if isinstance(value, list) and len(value) != num_groups:
+            there = f"{num_groups} parameter group{'' if num_groups == 1 else 's'}"
+            return (
+                f"{name} has {len(value)} {key} for {there}: give one for each group. A workload makes several by "
+                "groups, a function of the model that returns them: "
+                'workload = { base = "digits-cnn", groups = "my_groups:by_layer" }'
+            )
+    inner = 1 if name == "PerGroupLR" else num_groups  # each of its children sees one group alone
+    return next(filter(None, (wrong_groups(child, inner) for child in children)), "")
+
+
+def _makes_one_group(workload: str | dict) -> bool:
+    """Whether a workload is known to have a single parameter group; what the user's own code makes is not known."""
+    if isinstance(workload, dict):
+        return workload.get("groups", DEFAULTS["groups"]) == "single"
+    return workload in WORKLOADS
+
+
 def _named(kind: Literal["scheduler", "optimizer"]):
     return BeforeValidator(lambda value: _call(value, kind))
 
@@ -206,8 +235,8 @@ class Warmup(BaseModel):
 
     With W warm-up steps, at 0-based step t: linear w(t) = min(1, (t + 1) / W); constant w(t) = factor up to W, then 1;
     exponential w(t) = 1 - exp(-(t + 1) / W). W is `steps`, or `fraction` of all steps (rounded, at least 1). The
-    untuned kinds have no length of their own: W = 2 / (1 - beta2) for linear, 1 / (1 - beta2) for exponential, beta2
-    being that of Adam and its kin. Source: Ma and Yarats, arXiv 1910.04209.
+    untuned kinds have no length of their own: W = 2 / (1 - beta2) for linear, 1 / (1 - beta2) for exponential; beta2 is
+    the optimizer's, that of Adam and its kin, unless it is given here. Source: Ma and Yarats, arXiv 1910.04209.
     """
 
     model_config = STRICT
@@ -215,6 +244,7 @@ class Warmup(BaseModel):
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
     factor: Annotated[float, Field(ge=0, le=1)] | None = None
+    beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _one_length(self):
@@ -225,6 +255,8 @@ class Warmup(BaseModel):
             raise ValueError("give its length once: fraction = 0.1, or steps = 100")
         if (self.kind == "constant") != (self.factor is not None):
             raise ValueError('kind = "constant" needs its factor = 0.1, and no other kind has one')
+        if self.beta2 is not None and not self.kind.startswith("untuned"):
+            raise ValueError(f'kind = "{self.kind}" has no beta2: the untuned kinds take their length from it')
         return self
 
 
@@ -333,6 +365,9 @@ class Trial(BaseModel):
     compile: Annotated[
         Literal["off", "default", "reduce-overhead", "max-autotune"], Field(description="torch.compile's mode")
     ] = "off"
+    poke_ulps: Annotated[
+        int, Field(ge=0, le=2**20, description="move one weight by so many units in the last place before training")
+    ] = 0
     num_threads: Annotated[
         int, Field(ge=1, le=LARGEST_COUNT, description="torch.set_num_threads; on a CPU as many cores are pinned")
     ] = 1
@@ -362,6 +397,8 @@ class Trial(BaseModel):
             raise ValueError(
                 "LBFGS evaluates the loss itself, which the GradScaler of fp16 cannot follow: use bf16 or fp32"
             )
+        if _makes_one_group(self.workload) and (wrong := wrong_groups(self.scheduler, 1)):
+            raise ValueError(wrong)
         return self
 
     @cached_property

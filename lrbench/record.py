@@ -74,6 +74,7 @@ COLUMNS: list[Column] = [
         matmul_fp32_precision    | string  | | torch.backends.cuda.matmul.fp32_precision: ieee, tf32
         precision                | string  | | fp32, or autocast to bf16 or fp16 (fp16 with a GradScaler)
         channels_last            | bool    | | memory format of model and images
+        poke_ulps                | int32   | ulps | how far one weight was moved before training; null: not recorded
         compile                  | string  | | torch.compile's mode, or off
         num_threads              | int32   | threads | torch.set_num_threads
         device                   | string  | | cpu, cuda or cuda:N
@@ -197,7 +198,22 @@ COLUMNS: list[Column] = [
         logits_sha256         | string  | | of probe_logits
         predictions_sha256    | string  | | of predictions
         applied_lr_sha256     | string  | | of applied_lr
+        gradients_sha256      | string  | | of the gradients of the last training step, as the optimizer saw them
+        optimizer_sha256      | string  | | of what the optimizer keeps for each parameter, after training
+        order_sha256          | string  | | of the order of the images in every epoch
+        losses_sha256         | string  | | of train_loss_steps
+        python_rng_used       | bool    | | the trial drew from Python's random, which torch.manual_seed does not seed
+        numpy_rng_used        | bool    | | the trial drew from NumPy's global generator, which it does not seed either
         kernel_fingerprint    | string  | | sha256 of the sorted CUDA kernel names of one step, with their counts
+        """,
+    ),
+    *_columns(
+        "repeats",
+        """
+        num_repeats                | int32 | | of one batch after training in the same process; null: not asked for
+        forward_repeats_identical  | int32 | | of these, with the logits of the first, bit for bit; evaluation mode
+        backward_repeats_identical | int32 | | of these, with the gradients of the first; training mode
+        forward_samples_per_second | float64 | images/s | median of the forwards, without gradients
         """,
     ),
     *_columns(
@@ -211,6 +227,21 @@ COLUMNS: list[Column] = [
         predictions           | list<int32> | | the predicted class of each test image
         probe_logits          | list<float32> | | logits of a fixed batch of test images, row after row
         kernel_names          | list<string> | | "count × name" of each CUDA kernel in one step
+        weights_sample        | list<float32> | | up to 1,024 weights, evenly spaced over all parameters, after training
+        """,
+    ),
+    *_columns(
+        "steps",
+        """
+        digest_steps          | list<int32>  | steps | training steps done when each of these digests was taken
+        order_xxh3            | list<string> | | xxh3_128 of the numbers of the step's images
+        images_xxh3           | list<string> | | of the batch as the model saw it
+        rng_xxh3              | list<string> | | of torch's random state before the forward, CPU and CUDA
+        lr_xxh3               | list<string> | | of the rates in force
+        loss_xxh3             | list<string> | | of the loss
+        gradients_xxh3        | list<string> | | of the gradients as the optimizer saw them
+        weights_xxh3          | list<string> | | of the weights and buffers after the step
+        optimizer_xxh3        | list<string> | | of what the optimizer keeps, after the step
         """,
     ),
 ]

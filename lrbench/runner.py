@@ -27,6 +27,7 @@ from lrbench.record import PRINTED, SCHEMA_VERSION, trial_columns
 from lrbench.store import Writer, damages, locked, read_study_record, scan, write_study_record
 from lrbench.study import Study, blocks
 from lrbench.user_code import changed, digests
+from lrbench.watch import Watch
 
 POLL_SECONDS = 0.5
 
@@ -61,6 +62,7 @@ def run_study(
     executor: str = "process",
     mixed: bool = False,
     checkpoint_every: int | str | None = None,
+    watch: Watch | None = None,
     data_root: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Summary:
@@ -70,14 +72,18 @@ def run_study(
     once (default: one for each GPU, or as many as there are cores for); `limit` how many are run by this call; `retry`
     runs the failed ones again; `mixed` allows a folder that was begun on another machine or torch version.
     After `checkpoint_every` optimizer steps, or each "epoch" (default: as the study says), a trial writes its whole
-    state, off the clock, and one that was cut off goes on from there; "off" neither writes nor reads it. Raises
-    InputError for what is wrong with the request, before anything trains, and StoreError when the folder cannot be
-    written. Ctrl-C ends the trials in flight and returns.
+    state, off the clock, and one that was cut off goes on from there; "off" neither writes nor reads it. `watch`
+    (default: the study's digest_every) says what else is looked at in each trial. Raises InputError for what is wrong
+    with the request, before anything trains, and StoreError when the folder cannot be written. Ctrl-C ends the trials
+    in flight and returns.
     """
     if not isinstance(study, Study):
         raise InputError(f"run_study takes a Study, found {study!r}. Write run_study(lrbench.read_study({study!r}))")
     _check_request(device, jobs, time_limit_seconds, limit, executor)
     every = parse_every(study.checkpoint_every if checkpoint_every is None else checkpoint_every, "--checkpoint-every")
+    watch = watch or Watch(digest_every=study.digest_every)
+    if watch.stop_after:
+        raise InputError("run_study keeps the rows of whole trials; stop_after is for run_trial")
     out = Path(out if out is not None else Path("results") / study.name)
     reporter = reporter or default_reporter()
     data_root = find_data_root(data_root)
@@ -110,7 +116,7 @@ def run_study(
         else:
             with _terminate_as_interrupt():
                 try:
-                    _run(todo, out, executor, devices, time_limit_seconds, data_root, record, every, reporter)
+                    _run(todo, out, executor, devices, time_limit_seconds, data_root, record, every, watch, reporter)
                 except KeyboardInterrupt:
                     interrupted = True
                 finally:
@@ -139,11 +145,13 @@ def run_trial(
     data_root: str | Path | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int | str = "epoch",
+    watch: Watch = Watch(),
 ) -> dict:
     """Run one trial in a fresh process and return its row; nothing is written. See results/README.md for the columns.
 
     With a `checkpoint`, a file, the trial goes on from what lies there and writes its state there after every
-    `checkpoint_every` optimizer steps, or each "epoch"; the file is left where it is.
+    `checkpoint_every` optimizer steps, or each "epoch"; the file is left where it is. `watch` says what else is looked
+    at, and can end the trial at a step.
 
     Raises InputError where the trial's workload, data, optimizer or scheduler cannot be had.
     """
@@ -163,7 +171,9 @@ def run_trial(
         claim = devices.claim(trial)
         columns = {**common_columns(os.getcwd()), "packed": False, "executor": "process"}
         at = Checkpoint(path=Path(checkpoint).resolve(), every=every) if checkpoint is not None else None
-        job = Job(trial=trial, cores=claim.cores, gpu=claim.gpu, data_root=root, columns=columns, checkpoint=at)
+        job = Job(
+            trial=trial, cores=claim.cores, gpu=claim.gpu, data_root=root, columns=columns, checkpoint=at, watch=watch
+        )
         processes.start(job)
         while True:
             for running in processes.wait(POLL_SECONDS):
@@ -360,7 +370,7 @@ class _Devices:
 # ----------------------------------------------------------------------------------------------------------- the loop
 
 
-def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, record, every, reporter) -> None:
+def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, record, every, watch, reporter) -> None:
     reporter.preparing(executor_name)
     trials = [trial for *_, trial in todo]
     with closing(open_executor(executor_name, trials, data_root)) as executor, Writer(out) as writer:
@@ -387,6 +397,7 @@ def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, recor
                     data_root=data_root,
                     columns=columns,
                     checkpoint=checkpoint_of(out, trial.trial_id, every),
+                    watch=watch,
                 )
                 started = executor.start(job)
                 running[id(started)] = (started, claim)

@@ -36,6 +36,7 @@ class Study(BaseModel):
     question: str
     replicates: int
     checkpoint_every: int | str = "off"  # optimizer steps, or "epoch"; changes no result, so it is no factor
+    digest_every: int | str = "epoch"  # training steps, "epoch" or "off": when digests at steps are taken
     fixed: dict[str, Any]
     grid: dict[str, list]
 
@@ -45,6 +46,7 @@ class Study(BaseModel):
             "question": self.question,
             "replicates": self.replicates,
             "checkpoint_every": self.checkpoint_every,
+            "digest_every": self.digest_every,
             "fixed": {k: v for k, v in self.fixed.items() if k not in levels},
             "grid": {k: v for k, v in self.grid.items() if k not in levels},
         }
@@ -96,7 +98,7 @@ def parse_study(document: dict, name: str, source: str) -> Study:
         if line not in problems:
             problems.append(line)
 
-    top = {"question", "replicates", "checkpoint_every", "fixed", "grid"}
+    top = {"question", "replicates", "checkpoint_every", "digest_every", "fixed", "grid"}
     for key in document:
         if key not in top:
             where = (
@@ -111,11 +113,13 @@ def parse_study(document: dict, name: str, source: str) -> Study:
     replicates = document.get("replicates", 1)
     if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 1:
         problem("replicates", f"found {replicates!r}; allowed: a whole number from 1 on")
-    checkpoint_every = document.get("checkpoint_every", "off")
-    try:
-        parse_every(checkpoint_every, "")
-    except InputError as error:
-        problem("checkpoint_every", str(error).strip())
+    every = {"checkpoint_every": "off", "digest_every": "epoch"}
+    for key in every:
+        every[key] = document.get(key, every[key])
+        try:
+            parse_every(every[key], "")
+        except InputError as error:
+            problem(key, str(error).strip())
     tables = {}
     for table in ("fixed", "grid"):
         tables[table] = document.get(table, {})
@@ -180,7 +184,7 @@ def parse_study(document: dict, name: str, source: str) -> Study:
         name=name,
         question=question,
         replicates=replicates,
-        checkpoint_every=checkpoint_every,
+        **every,
         fixed=fixed,
         grid=grid,
     )

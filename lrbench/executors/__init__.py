@@ -14,6 +14,7 @@ from typing import Protocol
 from lrbench.checkpoints import Checkpoint
 from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import Trial
+from lrbench.watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class Job:
     data_root: Path | None
     columns: dict
     checkpoint: Checkpoint | None = None
+    watch: Watch = field(default_factory=Watch)
 
 
 @dataclass(kw_only=True)

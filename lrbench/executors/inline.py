@@ -34,7 +34,12 @@ class InlineExecutor:
             os.sched_setaffinity(0, job.cores)
         try:
             running.row = run_here(
-                job.trial, device=device, data_root=job.data_root, where=job.columns, checkpoint=job.checkpoint
+                job.trial,
+                device=device,
+                data_root=job.data_root,
+                where=job.columns,
+                checkpoint=job.checkpoint,
+                watch=job.watch,
             )
         finally:
             os.sched_setaffinity(0, cores)

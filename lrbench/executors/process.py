@@ -88,6 +88,7 @@ class ProcessExecutor:
             "data_root": job.data_root,
             "columns": job.columns,
             "checkpoint": job.checkpoint,
+            "watch": job.watch,
         }
         number, receiver = self._send("run", payload, log)
         running = Running(job=job, started=time.monotonic())

@@ -153,12 +153,17 @@ def _check(payload: dict, answer: Connection) -> None:
 
 
 def _run(payload: dict, answer: Connection) -> None:
+    import random
+
+    import numpy
     import torch
 
     from lrbench.factors import Trial
     from lrbench.trial.flags import set_environment
     from lrbench.trial.loop import run_here
 
+    random.seed()  # a new process begins anywhere; a fork would begin where every other trial of this run does
+    numpy.random.seed()
     assert not torch.cuda.is_initialized(), "the zygote touched CUDA: no child of it can use a GPU"
     set_environment()
     if payload["cores"]:
@@ -173,6 +178,7 @@ def _run(payload: dict, answer: Connection) -> None:
         data_root=payload["data_root"],
         where=payload["columns"],
         checkpoint=payload["checkpoint"],
+        watch=payload["watch"],
         report=lambda stage, share: answer.send(("stage", stage, share)),
     )
     answer.send(("row", row))

@@ -9,7 +9,7 @@ import torch
 import lrbench
 from lrbench.factors import Trial
 from lrbench.place import place
-from lrbench.record import NAMES, check_row
+from lrbench.record import COLUMNS, NAMES, check_row
 from lrbench.seeds import derive_seed
 from lrbench.tests.helpers.studies import DIGITS, SMALL, USERS
 from lrbench.trial.data import batch, stage
@@ -46,6 +46,7 @@ def test_run_trial_returns_a_row(row):
     unknown_here = {"study", "block", "position", "attempt", "error", "scheduler_monitor"}
     unknown_here |= {"clip_grad_norm", "clip_grad_value", "git_commit", "git_dirty"}
     unknown_here |= {name for name in NAMES if name.startswith(("gpu_", "kernel_"))}
+    unknown_here |= {column.name for column in COLUMNS if column.group == "repeats"}  # not asked for
     unknown_here |= {"resumed_at_step", "energy_joules", "cudnn_version", "driver_version", "cuda_version"}
     unknown_here |= {"private_memory_mib"} if row["total_seconds"] < 1 else set()
     assert {name for name in NAMES if row.get(name) is None} <= unknown_here

@@ -39,6 +39,10 @@ class Course:
     val_loss_curve: list[float] = field(default_factory=list)
     val_accuracy_curve: list[float] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)  # of this epoch; on the device until the epoch's end
+    digests: dict[str, list] = field(default_factory=dict)  # at steps, by column
+    order_sha256: str = ""  # of every epoch's order so far
+    python_rng_used: bool = False
+    numpy_rng_used: bool = False
     evaluate_seconds: float = 0.0
     peak_mib: float = 0.0
     num_resumes: int = 0

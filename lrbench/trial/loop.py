@@ -30,12 +30,16 @@ from lrbench.shares import resolved
 from lrbench.trial.checkpoint import Course, Parts, restore, write
 from lrbench.trial.clock import StepClock
 from lrbench.trial.data import augmentation, batch, normalise, stage
-from lrbench.trial.digest import digest, digest_model
+from lrbench.trial.digest import digest
 from lrbench.trial.fingerprint import kernel_fingerprint
 from lrbench.trial.flags import flags_hold, read_flags, set_flags
 from lrbench.trial.models import logits_of
 from lrbench.trial.optim import build_optimizer, build_scheduler, in_closed_form, warmup_factors
+from lrbench.trial.poke import poke
+from lrbench.trial.repeats import repeat_columns
+from lrbench.trial.steps import ForgottenSeeds, StepDigests, end_digests
 from lrbench.trial.workload import resolve
+from lrbench.watch import Watch
 
 NUM_PROBE_IMAGES = 32
 EVALUATION_BATCH = 1_000
@@ -49,13 +53,14 @@ def run_here(
     data_root: Path | None,
     where: dict,
     checkpoint: Checkpoint | None = None,
+    watch: Watch = Watch(),
     report: Callable[[str, float], None] = lambda stage, share: None,
 ) -> dict:
     """Run the trial in this process and return its row; a failure is a row with its status.
 
     `device` is torch's name of the device in this process ("cpu", "cuda:0"); `where` are the columns that all trials
     of a run share; `report(stage, share of the epochs done)` is called off the clock. With a `checkpoint` the trial
-    goes on from what lies there, and writes there how far it has come.
+    goes on from what lies there, and writes there how far it has come. `watch` says what else is looked at.
     """
     began = perf_counter()
     row = {
@@ -73,7 +78,7 @@ def run_here(
         report(stage, share)
 
     try:
-        finite = _train(trial, torch.device(device), data_root, checkpoint, row, reached)
+        finite = _train(trial, torch.device(device), data_root, checkpoint, watch, row, reached)
         row["status"] = "completed" if finite else "diverged"
     except Exception as error:  # noqa: BLE001 (user code runs here; whatever it raises is this trial's row)
         row["status"] = "out_of_memory" if _is_out_of_memory(error) else "crashed"
@@ -90,6 +95,7 @@ def _train(
     device: torch.device,
     data_root: Path | None,
     checkpoint: Checkpoint | None,
+    watch: Watch,
     row: dict,
     reached: Callable,
 ) -> bool:
@@ -122,6 +128,7 @@ def _train(
     began = perf_counter()
     torch.manual_seed(derive_seed("init", trial.seed_init))  # drawn on the CPU: the same weights on every machine
     model = workload.model(num_classes=staged.num_classes, **workload.model_args)
+    poke(model, trial.poke_ulps)
     model = model.to(device, memory_format=memory_format)
     row["num_parameters"] = sum(parameter.numel() for parameter in model.parameters())
     parameters = model.parameters() if workload.groups == "single" else workload.groups(model)
@@ -147,6 +154,8 @@ def _train(
     parts = Parts(model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, clock=clock, device=device)
     if checkpoint is not None:
         course = restore(checkpoint.path, trial, parts) or course
+    forgotten = ForgottenSeeds(course)
+    digests = StepDigests(watch, parts, course)
     applied_lr = course.applied_lr
 
     def record_lr(optimizer, *_):
@@ -159,6 +168,7 @@ def _train(
 
     def save() -> None:
         course.num_steps = clock.num_steps
+        forgotten.look()
         write(checkpoint.path, trial, parts, course)
 
     def step_scheduler(metric: float | None) -> None:
@@ -202,6 +212,10 @@ def _train(
             y = labels[index]
             # The warm-up multiplies the scheduled rate for this step only, so that the scheduler, recursive ones and
             # ReduceLROnPlateau among them, goes on from its own rate.
+            looking = watch.due(clock.num_steps + 1, step + 1 == steps_per_epoch)
+            if looking:
+                digests.before()
+            tracing = _tracing(watch, clock.num_steps + 1, model)
             warming = clock.num_steps < num_warmup_steps
             if warming:
                 scheduled = [group["lr"] for group in optimizer.param_groups]
@@ -209,15 +223,16 @@ def _train(
                 for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
                     group["lr"] = rate * factor
             num_before = len(applied_lr[0])
-            if trial.optimizer["name"] == "LBFGS":  # evaluates the loss itself, several times in a step
-                losses.append(optimizer.step(forward_backward))
-            else:
-                losses.append(forward_backward())
-                if scaler is None:
-                    optimizer.step()
+            with tracing:
+                if trial.optimizer["name"] == "LBFGS":  # evaluates the loss itself, several times in a step
+                    losses.append(optimizer.step(forward_backward))
                 else:
-                    scaler.step(optimizer)
-                    scaler.update()
+                    losses.append(forward_backward())
+                    if scaler is None:
+                        optimizer.step()
+                    else:
+                        scaler.step(optimizer)
+                        scaler.update()
             if warming:
                 for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
                     group["lr"] = rate
@@ -228,17 +243,27 @@ def _train(
                 step_scheduler(losses[-1].item() if monitor else None)
             clock.step()
             course.step = step + 1
-            if checkpoint is not None and course.step < steps_per_epoch and checkpoint.due(clock.num_steps, False):
+            ended, stopping = course.step == steps_per_epoch, clock.num_steps == watch.stop_after
+            saving = checkpoint is not None and not ended and checkpoint.due(clock.num_steps, False)
+            if looking or saving or ended:
                 clock.stop()
-                save()
-                clock.start()
-        clock.stop()
+                if looking:
+                    digests.after(clock.num_steps, index, x, losses[-1])
+                if saving:
+                    save()
+                if stopping:
+                    break
+                if not ended:
+                    clock.start()
 
         # Off the clock: the epoch's losses, validation, and the scheduler, which may want to see them.
         epoch_losses = torch.stack(losses).float()
         course.train_loss_steps += epoch_losses.tolist()
         course.train_loss_curve.append(epoch_losses.double().mean().item())
         course.losses = []
+        course.order_sha256 = sha256(f"{course.order_sha256} {digest([('order', order)])}".encode()).hexdigest()
+        if stopping:  # what a row says of whole trials is left out
+            break
         if device.type == "cuda":
             course.peak_mib = max(course.peak_mib, torch.cuda.max_memory_allocated(device) / 2**20)
         began = perf_counter()
@@ -259,6 +284,21 @@ def _train(
             save()
         reached("train", (epoch + 1) / trial.epochs)
 
+    forgotten.look()
+    row |= {
+        **end_digests(parts, course),
+        "num_optimizer_steps": len(applied_lr[0]),
+        "num_resumes": course.num_resumes,
+        "resumed_at_step": course.resumed_at_step,
+        "train_loss_steps": course.train_loss_steps,
+        "applied_lr": applied_lr,
+        "applied_lr_sha256": sha256(json.dumps(applied_lr).encode()).hexdigest(),
+        "python_rng_used": course.python_rng_used,
+        "numpy_rng_used": course.numpy_rng_used,
+        "num_steps": clock.num_steps,
+    }
+    if stopping:
+        return True
     if device.type != "cuda":
         course.peak_mib = max(course.peak_mib, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     effective = read_flags()
@@ -273,20 +313,13 @@ def _train(
         "flags_held": held and flags_hold(trial, effective) and torch.device(weights_device).type == device.type,
         **clock.columns(trial.batch_size),
         **(gpu.state() if gpu else {}),
-        "num_optimizer_steps": len(applied_lr[0]),
         "peak_memory_mib": course.peak_mib,
-        "num_resumes": course.num_resumes,
-        "resumed_at_step": course.resumed_at_step,
         "train_loss_curve": course.train_loss_curve,
         "val_loss_curve": course.val_loss_curve,
         "val_accuracy_curve": course.val_accuracy_curve,
-        "train_loss_steps": course.train_loss_steps,
-        "applied_lr": applied_lr,
-        "applied_lr_sha256": sha256(json.dumps(applied_lr).encode()).hexdigest(),
         "final_train_loss": course.train_loss_curve[-1],
         "final_val_loss": course.val_loss_curve[-1],
         "final_val_accuracy": course.val_accuracy_curve[-1],
-        "weights_sha256": digest_model(model),
         "evaluate_seconds": course.evaluate_seconds,
     }
     if course.num_resumes:  # a speed is of one process
@@ -310,6 +343,8 @@ def _train(
         "logits_sha256": digest([("logits", probe)]),
         "evaluate_seconds": course.evaluate_seconds + perf_counter() - began,
     }
+    if watch.repeats:
+        row |= repeat_columns(watch.repeats, model, forward, forward_backward, x, autocast)
     if device.type == "cuda":  # one more step, after all that is kept: the plans of this process are still in its cache
         model.train()
         row |= kernel_fingerprint(forward_backward)
@@ -348,6 +383,15 @@ def _plan_columns(
         "lr_plan_max_relative_error": judgement.max_relative_error,
         "lr_plan_bit_equal": judgement.bit_equal,
     }
+
+
+def _tracing(watch: Watch, num_steps: int, model: torch.nn.Module):
+    """Return a context that writes the operators of this step down, where it is the one that is asked for."""
+    if watch.trace is None or num_steps != watch.stop_after:
+        return nullcontext()
+    from lrbench.trial.trace import tracing
+
+    return tracing(watch.trace, model)
 
 
 def _generator(stream: str, seed: int, epoch: int) -> torch.Generator:
