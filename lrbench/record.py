@@ -224,6 +224,7 @@ COLUMNS: list[Column] = [
         val_accuracy_curve    | list<float64> | fraction | after each epoch
         train_loss_steps      | list<float32> | nats | at each training step
         applied_lr            | list<list<float64>> | | for each parameter group, the rate at each optimizer step
+        class_accuracy        | list<float64> | fraction | right predictions on the test images of each class; NaN: it has none
         predictions           | list<int32> | | the predicted class of each test image
         probe_logits          | list<float32> | | logits of a fixed batch of test images, row after row
         kernel_names          | list<string> | | "count × name" of each CUDA kernel in one step

@@ -313,3 +313,14 @@ def test_a_batch_larger_than_the_data_is_refused(run_ended):
     row = run_ended(workload=DIGITS, batch_size=66).row
     assert row["status"] == "crashed"
     assert "batch_size 66 is more than the 65 training images" in row["error"]
+
+
+def test_class_accuracy_adds_up_to_the_accuracy():
+    """Each class's share of right predictions, weighted by its test images, is the accuracy over all."""
+    from lrbench.trial.sources import digits
+
+    row = lrbench.run_trial(Trial(workload="digits-cnn", epochs=1))
+    counts = [int((digits().test_labels == label).sum()) for label in range(10)]
+    shares = sum(share * count for share, count in zip(row["class_accuracy"], counts, strict=True))
+    assert shares / sum(counts) == pytest.approx(row["final_accuracy"], abs=1e-12)
+    assert len(set(row["class_accuracy"])) > 1

@@ -337,6 +337,7 @@ def _train(
     row |= {
         "final_loss": loss,
         "final_accuracy": accuracy,
+        "class_accuracy": _class_accuracy(predictions, staged.test_labels, staged.num_classes),
         "predictions": predictions.tolist(),
         "predictions_sha256": digest([("predictions", predictions)]),
         "probe_logits": probe.flatten().tolist(),
@@ -414,6 +415,11 @@ def _logits(model, images, mean, std, device, memory_format, autocast) -> torch.
 @torch.no_grad()
 def _quality(logits: torch.Tensor, labels: torch.Tensor, loss: Callable) -> tuple[float, float]:
     return float(loss(logits, labels)), float((logits.argmax(dim=1) == labels).double().mean())
+
+
+def _class_accuracy(predictions: torch.Tensor, labels: torch.Tensor, num_classes: int) -> list[float]:
+    right = (predictions == labels).double()
+    return [right[labels == index].mean().item() for index in range(num_classes)]  # the mean of nothing is NaN
 
 
 def _is_out_of_memory(error: Exception) -> bool:
