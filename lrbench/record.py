@@ -204,6 +204,7 @@ COLUMNS: list[Column] = [
         losses_sha256         | string  | | of train_loss_steps
         python_rng_used       | bool    | | the trial drew from Python's random, which torch.manual_seed does not seed
         numpy_rng_used        | bool    | | the trial drew from NumPy's global generator, which it does not seed either
+        evaluation_rng_used   | bool    | | validation drew from torch's generators, so training depends on it
         kernel_fingerprint    | string  | | sha256 of the sorted CUDA kernel names of one step, with their counts
         """,
     ),
@@ -224,7 +225,7 @@ COLUMNS: list[Column] = [
         val_accuracy_curve    | list<float64> | fraction | after each epoch
         train_loss_steps      | list<float32> | nats | at each training step
         applied_lr            | list<list<float64>> | | for each parameter group, the rate at each optimizer step
-        class_accuracy        | list<float64> | fraction | right predictions on the test images of each class; NaN: it has none
+        class_accuracy        | list<float64> | fraction | right predictions in each class of test images; NaN: none
         predictions           | list<int32> | | the predicted class of each test image
         probe_logits          | list<float32> | | logits of a fixed batch of test images, row after row
         kernel_names          | list<string> | | "count × name" of each CUDA kernel in one step

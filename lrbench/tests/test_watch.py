@@ -149,6 +149,14 @@ def test_two_trials_of_one_run_begin_with_other_python_and_numpy_states(tmp_path
     assert lrbench.load(tmp_path / "out")["weights_sha256"].nunique() == 2
 
 
+@pytest.mark.parametrize(("model", "used"), [("lrbench.trial.models:small_cnn", False), ("evaluation_noise", True)])
+def test_an_evaluation_that_moves_the_training_on_is_seen(model, used):
+    """A model that draws from torch's generator in evaluation mode says so in its row; another does not."""
+    model = model if ":" in model else f"lrbench.tests.helpers.noisy:{model}"
+    row = lrbench.run_trial(trial(model, epochs=1))
+    assert row["evaluation_rng_used"] is used, row.get("error")
+
+
 def _silent():
     from lrbench.progress import SilentReporter
 

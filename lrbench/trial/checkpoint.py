@@ -43,6 +43,7 @@ class Course:
     order_sha256: str = ""  # of every epoch's order so far
     python_rng_used: bool = False
     numpy_rng_used: bool = False
+    evaluation_rng_used: bool = False
     evaluate_seconds: float = 0.0
     peak_mib: float = 0.0
     num_resumes: int = 0

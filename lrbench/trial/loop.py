@@ -21,28 +21,27 @@ import torch
 
 from lrbench import nvml, place
 from lrbench.checkpoints import Checkpoint
-from lrbench.closed_forms import NoClosedForm
 from lrbench.factors import Trial
-from lrbench.lr_plan import judge
 from lrbench.record import trial_columns
 from lrbench.seeds import derive_seed
 from lrbench.shares import resolved
 from lrbench.trial.checkpoint import Course, Parts, restore, write
 from lrbench.trial.clock import StepClock
-from lrbench.trial.data import augmentation, batch, normalise, stage
+from lrbench.trial.data import augmentation, batch, stage
 from lrbench.trial.digest import digest
+from lrbench.trial.evaluate import NUM_PROBE_IMAGES, all_logits, class_accuracy, quality
 from lrbench.trial.fingerprint import kernel_fingerprint
 from lrbench.trial.flags import flags_hold, read_flags, set_flags
+from lrbench.trial.memory import format_cores, private_memory_mib
 from lrbench.trial.models import logits_of
 from lrbench.trial.optim import build_optimizer, build_scheduler, in_closed_form, warmup_factors
+from lrbench.trial.plan import plan_columns
 from lrbench.trial.poke import poke
 from lrbench.trial.repeats import repeat_columns
 from lrbench.trial.steps import ForgottenSeeds, StepDigests, end_digests
 from lrbench.trial.workload import resolve
 from lrbench.watch import Watch
 
-NUM_PROBE_IMAGES = 32
-EVALUATION_BATCH = 1_000
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -154,7 +153,7 @@ def _train(
     parts = Parts(model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, clock=clock, device=device)
     if checkpoint is not None:
         course = restore(checkpoint.path, trial, parts) or course
-    forgotten = ForgottenSeeds(course)
+    forgotten = ForgottenSeeds(course, device)
     digests = StepDigests(watch, parts, course)
     applied_lr = course.applied_lr
 
@@ -267,8 +266,10 @@ def _train(
         if device.type == "cuda":
             course.peak_mib = max(course.peak_mib, torch.cuda.max_memory_allocated(device) / 2**20)
         began = perf_counter()
-        logits = _logits(model, staged.val_images, mean, std, device, memory_format, autocast)
-        loss, accuracy = _quality(logits, staged.val_labels, workload.loss)
+        forgotten.before_evaluation()
+        logits = all_logits(model, staged.val_images, mean, std, device, memory_format, autocast)
+        loss, accuracy = quality(logits, staged.val_labels, workload.loss)
+        forgotten.after_evaluation()
         course.evaluate_seconds += perf_counter() - began
         course.val_loss_curve.append(loss)
         course.val_accuracy_curve.append(accuracy)
@@ -295,6 +296,7 @@ def _train(
         "applied_lr_sha256": sha256(json.dumps(applied_lr).encode()).hexdigest(),
         "python_rng_used": course.python_rng_used,
         "numpy_rng_used": course.numpy_rng_used,
+        "evaluation_rng_used": course.evaluation_rng_used,
         "num_steps": clock.num_steps,
     }
     if stopping:
@@ -303,9 +305,7 @@ def _train(
         course.peak_mib = max(course.peak_mib, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     effective = read_flags()
     plan, call = in_closed_form(resolved(trial.scheduler, budget))
-    row |= _plan_columns(
-        plan, call, course, base_lrs, "step" if per_step else "epoch", steps_per_epoch, clock.num_steps
-    )
+    row |= plan_columns(plan, call, course, base_lrs, "step" if per_step else "epoch", steps_per_epoch, clock.num_steps)
     weights_device = next((str(parameter.device) for parameter in model.parameters()), str(device))
     row |= {
         **effective,
@@ -330,14 +330,14 @@ def _train(
 
     reached("evaluate", 1.0)
     began = perf_counter()
-    logits = _logits(model, staged.test_images, mean, std, device, memory_format, autocast)
-    loss, accuracy = _quality(logits, staged.test_labels, workload.loss)
+    logits = all_logits(model, staged.test_images, mean, std, device, memory_format, autocast)
+    loss, accuracy = quality(logits, staged.test_labels, workload.loss)
     predictions = logits.argmax(dim=1).to(torch.int32)
     probe = logits[:NUM_PROBE_IMAGES]
     row |= {
         "final_loss": loss,
         "final_accuracy": accuracy,
-        "class_accuracy": _class_accuracy(predictions, staged.test_labels, staged.num_classes),
+        "class_accuracy": class_accuracy(predictions, staged.test_labels, staged.num_classes),
         "predictions": predictions.tolist(),
         "predictions_sha256": digest([("predictions", predictions)]),
         "probe_logits": probe.flatten().tolist(),
@@ -351,39 +351,6 @@ def _train(
         row |= kernel_fingerprint(forward_backward)
     reached("done", 1.0)
     return True
-
-
-def _plan_columns(
-    plan: dict,
-    call: Callable[[str], Callable],
-    course: Course,
-    base_lrs: list[float],
-    interval: str,
-    steps_per_epoch: int,
-    num_steps: int,
-) -> dict:
-    """Return the `plan` columns: whether the rates that were applied are those that the schedule's formula gives."""
-    try:
-        judgement = judge(
-            course.applied_lr,
-            plan,
-            interval=interval,
-            base_lrs=base_lrs,
-            steps_per_epoch=steps_per_epoch,
-            num_steps=num_steps,
-            scheduler_steps=course.scheduler_steps,
-            multipliers=course.multipliers,
-            metrics=course.metrics,
-            call=call,
-        )
-    except NoClosedForm as error:
-        return {"lr_plan": "no closed form", "lr_plan_note": str(error)}
-    return {
-        "lr_plan": judgement.verdict,
-        "lr_plan_note": "; ".join([judgement.sentence, *judgement.warnings]),
-        "lr_plan_max_relative_error": judgement.max_relative_error,
-        "lr_plan_bit_equal": judgement.bit_equal,
-    }
 
 
 def _tracing(watch: Watch, num_steps: int, model: torch.nn.Module):
@@ -400,49 +367,6 @@ def _generator(stream: str, seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(stream, seed, epoch))
 
 
-@torch.no_grad()
-def _logits(model, images, mean, std, device, memory_format, autocast) -> torch.Tensor:
-    """Return float32 logits (n, classes) on the CPU. Draws no random number."""
-    model.eval()
-    parts = []
-    for start in range(0, len(images), EVALUATION_BATCH):
-        x = normalise(images[start : start + EVALUATION_BATCH].to(device), mean, std, memory_format)
-        with autocast:
-            parts.append(logits_of(model(x)).float().cpu())
-    return torch.cat(parts)
-
-
-@torch.no_grad()
-def _quality(logits: torch.Tensor, labels: torch.Tensor, loss: Callable) -> tuple[float, float]:
-    return float(loss(logits, labels)), float((logits.argmax(dim=1) == labels).double().mean())
-
-
-def _class_accuracy(predictions: torch.Tensor, labels: torch.Tensor, num_classes: int) -> list[float]:
-    right = (predictions == labels).double()
-    return [right[labels == index].mean().item() for index in range(num_classes)]  # the mean of nothing is NaN
-
-
 def _is_out_of_memory(error: Exception) -> bool:
     """CUDA has an exception of its own; the CPU's allocator raises a RuntimeError, told by its words."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def private_memory_mib() -> float:
-    """Return the memory of this process that no other shares: not the pages it has from the forkserver."""
-    with open("/proc/self/smaps_rollup") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("Private_")) / 1024
-
-
-def format_cores(cores: set[int]) -> str:
-    """Return core numbers as ranges.
-
-    >>> format_cores({0, 1, 2, 5})
-    '0-2,5'
-    """
-    ranges: list[list[int]] = []
-    for core in sorted(cores):
-        if ranges and core == ranges[-1][1] + 1:
-            ranges[-1][1] = core
-        else:
-            ranges.append([core, core])
-    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ranges)

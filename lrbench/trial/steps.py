@@ -28,10 +28,7 @@ class StepDigests:
 
     def before(self) -> None:
         """Remember the random state that the step begins with."""
-        states = [("cpu", torch.get_rng_state())]
-        if self._parts.device.type == "cuda":
-            states.append(("cuda", torch.cuda.get_rng_state(self._parts.device)))
-        self._random_states = states
+        self._random_states = random_states(self._parts.device)
 
     def after(self, num_steps: int, index: Tensor, images: Tensor, loss: Tensor) -> None:
         """Take the digests of the step that was just done, the trial's `num_steps`-th."""
@@ -49,6 +46,14 @@ class StepDigests:
         self._course.digests["digest_steps"].append(num_steps)
         for name in STEP_DIGESTS:
             self._course.digests[f"{name}_xxh3"].append(fast_digest(taken[name]))
+
+
+def random_states(device: torch.device) -> list[tuple[str, Tensor]]:
+    """Return the state of torch's generators: the CPU's, and the device's."""
+    states = [("cpu", torch.get_rng_state())]
+    if device.type == "cuda":
+        states.append(("cuda", torch.cuda.get_rng_state(device)))
+    return states
 
 
 def end_digests(parts: Parts, course: Course) -> dict:
@@ -85,15 +90,24 @@ def weights_sample(model: nn.Module) -> Tensor:
 
 
 class ForgottenSeeds:
-    """Tells whether the trial's code draws from generators that torch.manual_seed does not seed."""
+    """Tells whether the trial's code draws from generators that torch.manual_seed does not seed, and whether its
+    evaluation draws from those that training goes on from."""
 
-    def __init__(self, course: Course):
-        self._course = course
-        self.begin()
-
-    def begin(self) -> None:
-        """Remember where the generators are: at the start, and again after a checkpoint has put them elsewhere."""
+    def __init__(self, course: Course, device: torch.device):
+        self._course, self._device = course, device
         self._python, self._numpy = random.getstate(), numpy.random.get_state()
+
+    def _torch_states(self) -> list[Tensor]:
+        return [state for _, state in random_states(self._device)]
+
+    def before_evaluation(self) -> None:
+        """Remember the random state that training has come to."""
+        self._torch = self._torch_states()
+
+    def after_evaluation(self) -> None:
+        """Note in the course whether training goes on from another random state."""
+        moved = [not torch.equal(a, b) for a, b in zip(self._torch, self._torch_states(), strict=True)]
+        self._course.evaluation_rng_used |= any(moved)
 
     def look(self) -> None:
         """Note in the course which generators have moved since."""
