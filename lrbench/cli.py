@@ -6,6 +6,7 @@ Exit codes: 0 all is well, 1 some trials failed or the run could not go on, 2 ba
 import signal
 import sys
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -100,31 +101,36 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run the trials of a study that have no row yet. The same command again goes on where it stopped."""
-    from lrbench.checkpoints import parse_every
-    from lrbench.progress import SilentReporter, default_reporter
-    from lrbench.runner import run_study
-    from lrbench.study import read_study
-    from lrbench.watch import Watch
+    from lrbench.start import Zygote
 
-    chosen = read_study(study)
-    if set_:
-        chosen = chosen.with_levels(**_levels(set_))
-    reporter = SilentReporter() if quiet else default_reporter()
-    summary = run_study(
-        chosen,
-        out,
-        device=device,
-        jobs=jobs,
-        time_limit_seconds=time_limit,
-        retry=retry,
-        limit=limit,
-        executor=executor,
-        mixed=mixed,
-        checkpoint_every=checkpoint_every,
-        watch=None if digest_every is None else Watch(digest_every=parse_every(digest_every, "--digest-every")),
-        data_root=data_root,
-        reporter=reporter,
-    )
+    with ExitStack() as stack:  # torch is loaded elsewhere while the study is read and planned here
+        zygote = stack.enter_context(Zygote()) if executor == "process" else None
+        from lrbench.checkpoints import parse_every
+        from lrbench.progress import SilentReporter, default_reporter
+        from lrbench.runner import run_study
+        from lrbench.study import read_study
+        from lrbench.watch import Watch
+
+        chosen = read_study(study)
+        if set_:
+            chosen = chosen.with_levels(**_levels(set_))
+        reporter = SilentReporter() if quiet else default_reporter()
+        summary = run_study(
+            chosen,
+            out,
+            device=device,
+            jobs=jobs,
+            time_limit_seconds=time_limit,
+            retry=retry,
+            limit=limit,
+            executor=executor,
+            mixed=mixed,
+            checkpoint_every=checkpoint_every,
+            watch=None if digest_every is None else Watch(digest_every=parse_every(digest_every, "--digest-every")),
+            data_root=data_root,
+            reporter=reporter,
+            zygote=zygote,
+        )
     if not quiet and not summary.interrupted:
         typer.echo(f"next: lrbench show {summary.folder}   or   lrbench report {summary.folder}")
     raise typer.Exit(summary.exit_code)

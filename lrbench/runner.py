@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lrbench import nvml
@@ -24,6 +25,7 @@ from lrbench.factors import Problems, Trial, check_level
 from lrbench.place import common_columns, default_device, place
 from lrbench.progress import Reporter, default_reporter
 from lrbench.record import PRINTED, SCHEMA_VERSION, trial_columns
+from lrbench.start import Zygote
 from lrbench.store import Writer, damages, locked, read_study_record, scan, write_study_record
 from lrbench.study import Study, blocks
 from lrbench.user_code import changed, digests
@@ -65,6 +67,7 @@ def run_study(
     watch: Watch | None = None,
     data_root: str | Path | None = None,
     reporter: Reporter | None = None,
+    zygote: Zygote | None = None,
 ) -> Summary:
     """Run the study's trials that have no row yet in `out` (default: results/NAME) and return a Summary.
 
@@ -73,9 +76,10 @@ def run_study(
     runs the failed ones again; `mixed` allows a folder that was begun on another machine or torch version.
     After `checkpoint_every` optimizer steps, or each "epoch" (default: as the study says), a trial writes its whole
     state, off the clock, and one that was cut off goes on from there; "off" neither writes nor reads it. `watch`
-    (default: the study's digest_every) says what else is looked at in each trial. Raises InputError for what is wrong
-    with the request, before anything trains, and StoreError when the folder cannot be written. Ctrl-C ends the trials
-    in flight and returns.
+    (default: the study's digest_every) says what else is looked at in each trial. `zygote` is the process to fork the
+    trials from, where it was started before there was a study (default: one is started). Raises InputError for what is
+    wrong with the request, before anything trains, and StoreError when the folder cannot be written. Ctrl-C ends the
+    trials in flight and returns.
     """
     if not isinstance(study, Study):
         raise InputError(f"run_study takes a Study, found {study!r}. Write run_study(lrbench.read_study({study!r}))")
@@ -116,7 +120,8 @@ def run_study(
         else:
             with _terminate_as_interrupt():
                 try:
-                    _run(todo, out, executor, devices, time_limit_seconds, data_root, record, every, watch, reporter)
+                    opening = partial(open_executor, executor, zygote=zygote)
+                    _run(todo, out, opening, devices, time_limit_seconds, data_root, record, every, watch, reporter)
                 except KeyboardInterrupt:
                     interrupted = True
                 finally:
@@ -370,10 +375,11 @@ class _Devices:
 # ----------------------------------------------------------------------------------------------------------- the loop
 
 
-def _run(todo, out, executor_name, devices, time_limit_seconds, data_root, record, every, watch, reporter) -> None:
+def _run(todo, out, opening, devices, time_limit_seconds, data_root, record, every, watch, reporter) -> None:
+    (executor_name,) = opening.args
     reporter.preparing(executor_name)
     trials = [trial for *_, trial in todo]
-    with closing(open_executor(executor_name, trials, data_root)) as executor, Writer(out) as writer:
+    with closing(opening(trials, data_root)) as executor, Writer(out) as writer:
         # While the executor loads torch: what the first fold wants (pyarrow imports pandas), and what git has to say.
         import pandas  # noqa: F401
         import pyarrow.parquet  # noqa: F401

@@ -14,6 +14,7 @@ from typing import Protocol
 from lrbench.checkpoints import Checkpoint
 from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import Trial
+from lrbench.start import Zygote
 from lrbench.watch import Watch
 
 
@@ -78,8 +79,8 @@ def how_it_ended(exit_code: int) -> str:
         return f"was ended by signal {-exit_code}"
 
 
-def open_executor(name: str, trials: list[Trial], data_root: Path | None) -> Executor:
-    """Return the executor called `name`, ready for these trials."""
+def open_executor(name: str, trials: list[Trial], data_root: Path | None, zygote: Zygote | None = None) -> Executor:
+    """Return the executor called `name`, ready for these trials; "process" takes the `zygote` that was started."""
     if name not in EXECUTORS:
         raise InputError(f"no executor {name!r}; allowed: {', '.join(EXECUTORS)}.{did_you_mean(name, EXECUTORS)}")
     if name == "inline":
@@ -88,4 +89,4 @@ def open_executor(name: str, trials: list[Trial], data_root: Path | None) -> Exe
         return InlineExecutor()
     from lrbench.executors.process import ProcessExecutor
 
-    return ProcessExecutor(trials, data_root)
+    return ProcessExecutor(trials, data_root, zygote)

@@ -10,9 +10,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -21,32 +18,22 @@ from pathlib import Path
 from lrbench.errors import RunError, is_users
 from lrbench.executors import Job, Running, how_it_ended
 from lrbench.factors import Trial
+from lrbench.start import Zygote
 
 OUTPUT_CHARACTERS = 2_000
 
 
 class ProcessExecutor:
-    def __init__(self, trials: list[Trial], data_root: Path | None):
-        self._folder = tempfile.TemporaryDirectory(prefix="lrbench-")
-        ours, theirs = socket.socketpair()
-        self._log = Path(self._folder.name) / "zygote.log"
-        workloads = {json.dumps(trial.workload, sort_keys=True): trial.workload for trial in trials}
-        settings = {"workloads": list(workloads.values()), "data_root": str(data_root) if data_root else None}
-        with open(self._log, "wb") as log:
-            self._zygote = subprocess.Popen(
-                [sys.executable, "-m", "lrbench.executors.zygote", str(theirs.fileno()), json.dumps(settings)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the runner, which ends the trials in order
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-            )
-        theirs.close()
-        self._socket = ours
-        self._control = Connection(os.dup(ours.fileno()))
+    def __init__(self, trials: list[Trial], data_root: Path | None, zygote: Zygote | None = None):
+        zygote = zygote or Zygote()
+        self._started, zygote.taken = zygote, True
+        self._folder, self._log, self._zygote, self._socket = zygote.folder, zygote.log, zygote.process, zygote.socket
+        self._control = Connection(os.dup(zygote.socket.fileno()))
         self._running: dict[int, Running] = {}
         self._next = 0
+        workloads = {json.dumps(trial.workload, sort_keys=True): trial.workload for trial in trials}
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has died: the next that is asked of it says how
+            self._control.send({"workloads": list(workloads.values()), "data_root": data_root})
 
     def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
         already = self._log.stat().st_size
@@ -130,17 +117,11 @@ class ProcessExecutor:
 
     def close(self) -> None:
         self._control.close()
-        self._socket.close()  # the zygote sees the end of its socket, ends its children and goes
-        try:
-            self._zygote.wait(timeout=1)
-        except subprocess.TimeoutExpired:  # it is still loading, or stopped; its children, if any, go with it
-            self._zygote.kill()
-            self._zygote.wait()
+        self._started.close()
         for running in self._running.values():
             self._close_receiver(running)
             if self._zygote.returncode != 0:  # it was killed itself, and could not end what its trials had started
                 self.kill(running)
-        self._folder.cleanup()
 
     def _send(self, message: str, payload: dict, log: Path | None) -> tuple[int, Connection]:
         """Ask the zygote for a child; return its number and the end of the pipe on which it will answer."""

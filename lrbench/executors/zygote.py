@@ -1,15 +1,15 @@
-"""The process that trials are forked from: `python -m lrbench.executors.zygote SOCKET SETTINGS`.
+"""The process that trials are forked from: `python -m lrbench.executors.zygote SOCKET`.
 
-It loads torch, torch._dynamo (the first optimizer imports it, 1.6 s), the trial room and the data, and then forks one
-child for each request. It never touches CUDA, not even to ask whether there is any, never runs an operation on several
-threads and never imports the user's code: a child could not use CUDA or OpenMP after that.
+It loads torch, torch._dynamo (the first optimizer imports it, 1.6 s) and the trial room, then the data of the trials
+that it is told of first, and then forks one child for each request. It never touches CUDA, not even to ask whether
+there is any, never runs an operation on several threads and never imports the user's code: a child could not use CUDA
+or OpenMP after that.
 """
 
 import contextlib
 import ctypes
 import faulthandler
 import gc
-import json
 import os
 import select
 import signal
@@ -23,11 +23,15 @@ from lrbench.workloads import WORKLOADS
 PR_SET_PDEATHSIG = 1
 
 
-def main(descriptor: int, settings: dict) -> None:
+def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control_socket = socket.socket(fileno=descriptor)
     control = Connection(os.dup(descriptor))
-    _preload(settings)
+    _load()
+    try:
+        _stage(**control.recv())
+    except (EOFError, ConnectionResetError):  # there was nothing to run, or something was wrong with it
+        os._exit(0)
     wakeup, wakeup_write = os.pipe()
     os.set_blocking(wakeup, False)
     os.set_blocking(wakeup_write, False)
@@ -55,35 +59,47 @@ def main(descriptor: int, settings: dict) -> None:
                 os.close(write_end)
                 children[pid] = number
                 control.send(("started", number, pid))
+                if message == "check":  # which takes another core a while
+                    _load_arguments()
     except (EOFError, ConnectionResetError, BrokenPipeError):  # the runner has gone, however it went
         for pid in children:
             _kill_group(pid)
         os._exit(0)  # all that torch loaded takes a second to be taken down in order, and the runner waits for it
 
 
-def _preload(settings: dict) -> None:
+def _load() -> None:
     gc.disable()  # a third of the time that importing takes is the collector looking through what stays anyway
     import torch
     import torch._dynamo
 
-    from lrbench.calls import arguments_model, class_names
-    from lrbench.errors import InputError
     from lrbench.trial import loop  # noqa: F401 (children have it loaded)
+    from lrbench.trial.data import stage  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def _stage(workloads: list, data_root: Path | None) -> None:
+    from lrbench.errors import InputError
     from lrbench.trial.data import stage
     from lrbench.trial.workload import resolve
 
-    torch.set_num_threads(1)
-    for kind in ("scheduler", "optimizer"):
-        for name in class_names(kind):
-            arguments_model(kind, name)
-    data_root = Path(settings["data_root"]) if settings["data_root"] else None
-    for workload in settings["workloads"]:
+    for workload in workloads:
         table = _data_alone(workload)
         if table is not None:
             with contextlib.suppress(InputError):  # the check, in a child, meets it again and tells the user
                 stage(resolve(table), data_root)
     gc.freeze()
     gc.enable()
+
+
+def _load_arguments() -> None:
+    """Have the arguments of every class ready, for the children that read their trials with them."""
+    from lrbench.calls import arguments_model, class_names
+
+    for kind in ("scheduler", "optimizer"):
+        for name in class_names(kind):
+            arguments_model(kind, name)
+    gc.freeze()
 
 
 def _data_alone(workload: str | dict) -> dict | None:
@@ -185,4 +201,4 @@ def _run(payload: dict, answer: Connection) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), json.loads(sys.argv[2]))
+    main(int(sys.argv[1]))

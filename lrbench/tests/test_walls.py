@@ -28,6 +28,7 @@ DESCRIBES = {
     "lrbench.seeds",
     "lrbench.shares",
     "lrbench.sparkline",
+    "lrbench.start",
     "lrbench.study",
     "lrbench.torchvision_data",
     "lrbench.watch",

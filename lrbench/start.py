@@ -1,0 +1,51 @@
+"""Start the process that trials are forked from, before it is known which: it loads torch meanwhile.
+
+The standard library alone: the command line does this first of all, and a quarter of a second of imports and planning
+then costs nothing. What this does *not* do: talk to the zygote (`lrbench.executors.process`).
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+class Zygote:
+    """A started zygote: its process, our end of its socket, its log, and a folder that goes with it."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="lrbench-")
+        self.log = Path(self.folder.name) / "zygote.log"
+        self.socket, theirs = socket.socketpair()
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "lrbench.executors.zygote", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the runner, which ends the trials in order
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            )
+        theirs.close()
+        self.taken = False  # by an executor; until then there is nothing in it to be lost
+
+    def __enter__(self) -> "Zygote":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it and everything it forked. Again is nothing."""
+        if not self.taken:
+            self.process.kill()
+        self.socket.close()  # the zygote sees the end of its socket, ends its children and goes
+        try:
+            self.process.wait(timeout=1)
+        except subprocess.TimeoutExpired:  # it is still loading, or stopped; its children, if any, go with it
+            self.process.kill()
+            self.process.wait()
+        self.folder.cleanup()
