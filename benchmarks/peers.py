@@ -230,7 +230,7 @@ def require_same(*runs: Run) -> None:
 
 
 def compare(short: Study, long: Study, num_rounds: int, repeats: int, folder: Path, say=print) -> dict:
-    """Measure every arm `repeats` times, the arms in turn, and return what `table` shows and what it comes from."""
+    """Measure every arm `repeats` times, the arms in turn, and return what `table` shows: a ratio for each time."""
     runner, shell, runner_long, floor = [], [], [], []
 
     def keep(arm: str, runs: list[Run], run: Run) -> None:
@@ -250,11 +250,11 @@ def compare(short: Study, long: Study, num_rounds: int, repeats: int, folder: Pa
     cost = loop_cost(num_rounds)
     memory = with_runner(peer_study(1, LONG_EPOCHS), folder / "memory").private_memory_mib
     return {
-        "times_subprocess": median(b.seconds / a.seconds for a, b in zip(runner, shell, strict=True)),
-        "share_of_floor": median(a.seconds / b.seconds for a, b in zip(floor, runner_long, strict=True)),
-        "share_of_floor_after_start_up": median(
+        "times_subprocess": [b.seconds / a.seconds for a, b in zip(runner, shell, strict=True)],
+        "share_of_floor": [a.seconds / b.seconds for a, b in zip(floor, runner_long, strict=True)],
+        "share_of_floor_after_start_up": [
             a.seconds / (b.seconds - b.start_up_seconds) for a, b in zip(floor, runner_long, strict=True)
-        ),
+        ],
         "loop_share": cost.share,
         "loop_microseconds": 1e6 * cost.added_seconds,
         "loop_floor_microseconds": 1e6 * cost.floor_seconds,
@@ -286,10 +286,21 @@ def table(found: dict) -> str:
         ("… on a bare step of", "step_microseconds", "{:.0f}", ""),
         ("private memory of a worker, MiB", "private_memory_mib", "{:.0f}", "≤ 100 MB"),
     ]
-    rows = [(text, form.format(found[key]), wanted) for text, key, form, wanted in lines]
+    rows = [(text, _written(found[key], form), wanted) for text, key, form, wanted in lines]
     rows += [(f"trials a minute, {arm}", f"{rate:.0f}", "") for arm, rate in found["trials_per_minute"].items()]
     width = max(len(text) for text, *_ in rows)
-    return "\n".join(f"{text:{width}}  {seen:>8}  {wanted}".rstrip() for text, seen, wanted in rows)
+    return "\n".join(f"{text:{width}}  {seen:>26}  {wanted}".rstrip() for text, seen, wanted in rows)
+
+
+def _written(seen: float | list[float], form: str) -> str:
+    """Write a figure, or the median of several and the range they fall in.
+
+    >>> _written([5.0, 7.0, 6.0], "{:.1f}")
+    '6.0 (5.0 to 7.0, n = 3)'
+    """
+    if isinstance(seen, float):
+        return form.format(seen)
+    return f"{form.format(median(seen))} ({form.format(min(seen))} to {form.format(max(seen))}, n = {len(seen)})"
 
 
 def main() -> None:
