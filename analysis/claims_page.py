@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis import notes
 from analysis.claims import AREAS, MATRIX, Findings, answer, matrix, place_of, read_findings
 from analysis.report import templates_folder
 from analysis.wording import cell, count
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 _CODE = re.compile(
     r"\b[\w.]+:\w+\b|\b[A-Za-z_][\w.]*\((?:[^()]|\([^()]*\))*\)"
     r"|\b(?:[A-Z]\w*LR\w*|ReduceLROnPlateau|CosineAnnealingWarmRestarts|ChainedScheduler|T_max|last_epoch|initial_lr"
-    r"|state_dict|total_steps|total_iters|lr_lambda|min_lr|cudnn\.\w+)\b(?:\s?=\s?\w+)?"
+    r"|state_dict|total_steps|total_iters|base_lr|lr_lambda|min_lr"
+    r"|torch\.manual_seed|torch\.cuda\.manual_seed|cudnn\.\w+)\b(?:\s?=\s?\w+)?"
 )
+# the colour of a sentence of the notes: that of the verdict it comes nearest to
+_COLOURS = {"so": "supported", "partly": "inconclusive", "not so": "refuted"}
 _MARKS = {"yes": "✓", "no": "✗", "n/a": "–", "": "?"}
 _STYLE = """
 :root { --good: #0f6b3c; --bad: #a02c1c; --unsure: #7a5200; --head: #ffffff; }
@@ -35,6 +39,9 @@ _STYLE = """
 .supported, .equivalent { color: var(--good); } .refuted { color: var(--bad); }
 .inconclusive, .not { color: var(--unsure); } .failed { color: var(--bad); }
 .id { font-variant-numeric: tabular-nums; color: var(--quiet); margin-right: 0.5em; font-size: 0.86rem; }
+.said h3 { font-weight: 400; } .said h3::before { content: "“"; } .said h3::after { content: "”"; }
+.said ul { margin: 0.3rem 0; padding-left: 1.1rem; max-width: none; } .said li { margin: 0.25rem 0; }
+.said li { font-size: 0.92rem; line-height: 1.5; }
 details summary { cursor: pointer; color: var(--blue); font-size: 0.86rem; }
 details .table { margin: 0.5rem 0 0.2rem; max-height: 26rem; }
 th { background: var(--head); }
@@ -44,13 +51,8 @@ th { background: var(--head); }
 .matrix .yes { color: var(--good); } .matrix .no { color: var(--bad); font-weight: 700; }
 @media (prefers-color-scheme: dark) {
   :root {
-    --ink: #e4e8ec; --quiet: #9ba6b2; --line: #2c333a; --tint: #1b2026; --blue: #6cb4ee; color-scheme: dark;
     --good: #6fd09a; --bad: #ff9a85; --unsure: #e8bd6a; --head: #11151a;
   }
-  body { background: #11151a; }
-  .table { background: none; scrollbar-color: #4b545e var(--tint); }
-  ul.headline code { background: #262d34; }
-  figure img { background: #fff; padding: 0.5rem; border-radius: 6px; }
 }
 """
 
@@ -89,7 +91,7 @@ def write_page(folder: str | Path, out: str | Path | None = None) -> PagePaths:
 
 
 def as_html(findings: Findings, svg: bytes) -> str:
-    """Return the page: headline, figure, every claim by area with its evidence behind a fold, and the matrix."""
+    """Return the page: headline, figure, the notes, every claim by area with its evidence behind a fold, the matrix."""
     found, claims = answer(findings), findings.claims
     style = (templates_folder() / "page" / "page.css").read_text(encoding="utf-8") + _STYLE
     picture = base64.b64encode(svg).decode()
@@ -100,6 +102,9 @@ def as_html(findings: Findings, svg: bytes) -> str:
         "</ul>",
         f'<figure><img alt="{html.escape(found.sentences[0])}" src="data:image/svg+xml;base64,{picture}"></figure>',
     ]
+    standings = notes.standings(findings, notes.read_notes())
+    parts += [f'<h2 id="notes">{notes.TITLE}</h2>', f"<p>{notes.summary_of([s.word for s in standings])}</p>"]
+    parts += [_said(standing) for standing in standings]
     for area, rows in _by_area(claims):
         parts.append(f"<h2>{AREAS[area]}</h2>")
         parts += [_claim(claim, findings) for claim in rows.itertuples()]
@@ -115,6 +120,21 @@ def as_html(findings: Findings, svg: bytes) -> str:
 
 def _by_area(claims: "pd.DataFrame"):
     return [(area, claims[claims["area"] == area]) for area in AREAS if (claims["area"] == area).any()]
+
+
+def _said(standing: notes.Standing) -> str:
+    """A sentence of the notes, its word, and what was seen in each of its claims, which it links to."""
+    seen = [
+        f'<li><a href="#{id}">{id}</a> <span class="{verdict.split()[0]}">{html.escape(verdict)}</span>: '
+        f"{_marked(text)}.</li>"
+        for id, verdict, text in standing.claims
+    ]
+    limits = f' <span class="small">{html.escape(standing.limits)}</span>' if standing.limits else ""
+    return (
+        f'<article class="claim said"><div><span class="verdict {_COLOURS.get(standing.word, "not")}">'
+        f"{standing.word}</span>{limits}</div><h3>{_marked(standing.note.sentence)}</h3>"
+        f"{'<ul>' + ''.join(seen) + '</ul>' if seen else ''}</article>"
+    )
 
 
 def _claim(claim, findings: Findings) -> str:
@@ -175,21 +195,21 @@ def _matrix(findings: Findings) -> list[str]:
     if table.empty:
         return []
     head = "<th>scheduler</th>" + "".join(f"<th>{html.escape(name)}</th>" for name in table)
-    body, notes = [], []
+    body, remarks = [], []
     for scheduler, cells in table.iterrows():
         shown = f"<td>{html.escape(scheduler)}</td>"
         for what, text in cells.items():
             kind = text.partition(":")[0]
             shown += f'<td class="{kind.replace("/", "")}" title="{html.escape(text)}">{_MARKS.get(kind, "?")}</td>'
             if kind != "yes":
-                notes.append(f"{scheduler}, {what}: {text or 'empty'}")
+                remarks.append(f"{scheduler}, {what}: {text or 'empty'}")
         body.append(f"<tr>{shown}</tr>")
     table_of = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     return [
         '<h2 id="matrix">The conformance matrix</h2>',
         f'<p>{html.escape(_legend())} Its gate is <a href="#{MATRIX}">{MATRIX}</a>.</p>',
         f'<div class="table matrix" tabindex="0">{table_of}</div>',
-        "<ul>" + "".join(f"<li>{_marked(note)}</li>" for note in notes) + "</ul>" if notes else "",
+        "<ul>" + "".join(f"<li>{_marked(note)}</li>" for note in remarks) + "</ul>" if remarks else "",
     ]
 
 
@@ -219,6 +239,12 @@ def as_markdown(findings: Findings, figure: str) -> str:
     lines = [f"# {found.title}", "", _plain(place_of(claims)) if len(claims) else "", ""]
     lines += [f"- {_plain(sentence)}" for sentence in found.sentences[: found.num_leading]]
     lines += ["", f"![{_plain(found.sentences[0])}]({figure})"]
+    standings = notes.standings(findings, notes.read_notes())
+    lines += ["", f"## {notes.TITLE}", "", notes.summary_of([s.word for s in standings]), ""]
+    lines += ["| the notes say | | seen |", "|---|---|---|"]
+    for standing in standings:
+        seen = [f"{id} {verdict}: {text}" for id, verdict, text in standing.claims]
+        lines.append(_row(standing.note.sentence, standing.word, "; ".join(filter(None, [standing.limits, *seen]))))
     for area, rows in _by_area(claims):
         lines += ["", f"## {AREAS[area]}", "", "| | statement | verdict | seen | expected |", "|---|---|---|---|---|"]
         for claim in rows.itertuples():
@@ -228,11 +254,11 @@ def as_markdown(findings: Findings, figure: str) -> str:
     if not table.empty:
         lines += ["", "## The conformance matrix", "", _legend(), "", _row("scheduler", *table)]
         lines += ["|---|" + ":-:|" * len(table.columns)]
-        notes = []
+        remarks = []
         for scheduler, cells in table.iterrows():
             lines.append(_row(scheduler, *(_MARKS.get(text.partition(":")[0], "?") for text in cells)))
-            notes += [f"- {_plain(f'{scheduler}, {what}: {text}')}" for what, text in cells.items() if text != "yes"]
-        lines += ["", *notes]
+            remarks += [f"- {_plain(f'{scheduler}, {what}: {text}')}" for what, text in cells.items() if text != "yes"]
+        lines += ["", *remarks]
     lines += ["", *(f"<sub>{_plain(note)}</sub>" for note in found.notes)]
     return "\n".join(lines).strip() + "\n"
 

@@ -1,10 +1,12 @@
 """One page with every scheduler: its curve, formula, arguments, traps and the lines to type. Nothing from the network.
 
-`write_gallery` takes lrbench.explain's Explanation and lrbench.preview's Schedule of each. The style is the report's,
-with dark colours where the reader's system asks for them. What this does *not* do: compute a rate, or know a scheduler.
+`write_gallery` takes lrbench.explain's Explanation and lrbench.preview's Schedule of each. The style and its dark
+colours are the report's; the figures are parts of the page, so that they follow them. What this does *not* do: compute
+a rate, or know a scheduler.
 """
 
 import html
+import io
 import re
 from pathlib import Path
 
@@ -25,7 +27,6 @@ _COLOURS = {
 _ISSUES = {"pytorch": "https://github.com/pytorch/pytorch/issues/"}
 
 _STYLE = """
-:root { --axis: #b9c0c9; --curve: #0173b2; }
 main { max-width: 78rem; }
 h2.group { font-size: 1.2rem; border: 0; padding: 0; margin: 2rem 0 0.8rem; }
 nav.thumbs { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: 0.7rem; }
@@ -61,38 +62,32 @@ ul.traps li + li { margin-top: 0.4rem; }
 pre { font-size: 0.82rem; line-height: 1.5; margin: 0.4rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .up { font-size: 0.8rem; }
 @media (min-width: 60rem) { section { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
-@media (prefers-color-scheme: dark) {
-  :root {
-    --ink: #e4e8ec; --quiet: #9ba6b2; --line: #2c333a; --tint: #1b2026; --blue: #6cb4ee; --axis: #4b545e;
-    --curve: #58aee8; color-scheme: dark;
-  }
-  body { background: #11151a; }
-}
 """
 
 
 def write_gallery(entries: list[tuple], folder: Path, made_with: str) -> Path:
-    """Write DIR/index.html and DIR/figures/NAME.svg and .png, and return the page's path.
+    """Write DIR/index.html, with a figure of each schedule in it, and return its path.
 
     The same entries give the same bytes. `entries` is [(Explanation, Schedule)], `made_with` a few words on what drew
-    them. Raises InputError where a file cannot be written.
+    them. Raises InputError where it cannot be written. `lrbench preview CALL --out FILE` writes a figure of its own.
     """
-    drawn = []
+    drawn = [(told, schedule, _figure(told, schedule)) for told, schedule in entries]
+    page = folder / "index.html"
     try:
-        for told, schedule in entries:
-            drawn.append((told, schedule, _figure(told, schedule, folder / "figures")))
-        page = folder / "index.html"
+        folder.mkdir(parents=True, exist_ok=True)
         page.write_text(_page(drawn, made_with), encoding="utf-8")
     except OSError as error:
         raise InputError(f"--gallery {folder} cannot be written: {error.strerror or error}") from error
     return page
 
 
-def _figure(told, schedule, folder: Path) -> str:
-    from analysis.figures import save
+def _figure(told, schedule) -> str:
+    from analysis.figures import style
 
-    svg, _ = save(draw_small(schedule), folder, told.name)
-    return _inline(svg.read_text(encoding="utf-8"), told.name)
+    svg = io.StringIO()
+    with style():
+        draw_small(schedule).savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return _inline(svg.getvalue(), told.name)
 
 
 def _inline(svg: str, name: str) -> str:
@@ -185,13 +180,13 @@ def _polyline(schedule, rates: list[float], high: float) -> str:
 
 def _section(told, schedule, svg: str) -> str:
     source = f" Source: {html.escape(told.source)}." if told.source else ""
-    lines = "\n".join(html.escape(line) for line in (told.study_line, told.preview_line, told.import_line))
+    lines = "\n".join(html.escape(f"# {where}\n{line}") for where, line in told.to_type)
     traps = f"<h3>Traps</h3>{_traps(told.own)}" if told.own else ""
     return f"""<section>
 <header><h2 id="{told.name}">{told.name} <small>{html.escape(told.home)}</small></h2>
 <p>{html.escape(told.says[0].upper() + told.says[1:])}.{source}</p>
 <p class="formula">{html.escape(told.formula)}</p></header>
-<div><figure>{svg}<figcaption>{_caption(told.name, schedule)}</figcaption></figure>
+<div><figure>{svg}<figcaption>{_caption(schedule)}</figcaption></figure>
 <h3>To type</h3><pre>{lines}</pre></div>
 <div>{traps}<h3>Arguments</h3><dl>{"".join(map(_argument, told.arguments))}</dl>
 <p class="up"><a href="#every">what holds for every scheduler</a> · <a href="#top">all schedulers</a></p></div>
@@ -199,18 +194,18 @@ def _section(told, schedule, svg: str) -> str:
 """
 
 
-def _caption(name: str, schedule) -> str:
+def _caption(schedule) -> str:
     said = f"<strong>{html.escape(schedule.label)}</strong><br>"
     for group, rates in enumerate(schedule.lr):
         which = f"group {group}: " if len(schedule.lr) > 1 else ""
         share = f"area {100 * schedule.mean_share[group]:.3g}% of a constant rate"
         said += f"{which}first {rates[0]:.4g}, last {rates[-1]:.4g}, {share}. "
-    said += " ".join(html.escape(f"Warning: {warning}.") for warning in schedule.warnings)
-    return f'{said} <a href="figures/{name}.svg">SVG</a> · <a href="figures/{name}.png">PNG</a>'
+    return said + " ".join(html.escape(f"Warning: {warning}.") for warning in schedule.warnings)
 
 
 def _argument(argument) -> str:
     default = f" = {html.escape(argument.default)}" if argument.default else " <i>(must be given)</i>"
+    default += " <i>(by its name only)</i>" if argument.by_name_only else ""
     if argument.name == "optimizer":
         return ""
     study = f" In a study {html.escape(argument.in_study)} unless given." if argument.in_study else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.conditions import MACHINE_FACTORS, SEEDS, completed, describe, group_ids, levels, varied
+from analysis.conditions import MACHINE_FACTORS, SEEDS, completed, describe, group_ids, levels, paired, varied
 from analysis.intervals import Estimate, between_sd, clopper_pearson, mismatch_bound, pooled_sd
 
 
@@ -74,6 +74,23 @@ def seed_pairs(rows: pd.DataFrame) -> pd.DataFrame:
     return keyed.merge(follower, on=["condition_id", "turn"], suffixes=("", "_second"))
 
 
+def poke_pairs(rows: pd.DataFrame, ulps: int, columns: list[str]) -> pd.DataFrame:
+    """Return trials with one weight moved by so many ulps beside the trials that differ from them in that alone.
+
+    First replicates only; the named columns of the trial that was left alone stand under `…_second`.
+    """
+    if rows["poke_ulps"].isna().all():
+        return rows[:0]
+    first = rows.sort_values("replicate").drop_duplicates("content")
+    pairs = paired(first, "poke_ulps", ulps, 0, columns)
+    return pairs.rename(columns={f"{name}_reference": f"{name}_second" for name in columns})
+
+
+def pokes(rows: pd.DataFrame) -> list[int]:
+    """Return by how many ulps one weight was moved, 0 left out; rows of before there was such a factor have none."""
+    return sorted(int(ulps) for ulps in rows["poke_ulps"].dropna().unique() if ulps)
+
+
 def churn(pairs: pd.DataFrame) -> float:
     """Return the mean share of test predictions in which the two of a pair differ (Milani Fard et al., 2016)."""
     shares = [float(np.mean(a != b)) for a, b in _arrays(pairs, "predictions")]
@@ -97,12 +114,16 @@ def _arrays(pairs: pd.DataFrame, name: str) -> list[tuple[np.ndarray, np.ndarray
 
 def cells(rows: pd.DataFrame) -> list[Cell]:
     """Return one cell for each combination of workload and machine factors in digested rows."""
+    return [_cell(factors, part) for factors, part in machine_parts(rows)]
+
+
+def machine_parts(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
+    """Return the digested rows of each combination of workload and machine factors, in the order of their levels."""
     names = varied(rows, ("workload", *MACHINE_FACTORS))
-    key = group_ids(rows, names)
-    parts = [part for _, part in rows.groupby(key, sort=False)]
     order = {name: levels(rows, name) for name in names}
-    found = [_cell({name: _plain(part[name].iloc[0]) for name in names}, part) for part in parts]
-    return sorted(found, key=lambda cell: [order[name].index(value) for name, value in cell.factors.items()])
+    parts = [part for _, part in rows.groupby(group_ids(rows, names), sort=False)]
+    found = [({name: _plain(part[name].iloc[0]) for name in names}, part) for part in parts]
+    return sorted(found, key=lambda item: [order[name].index(value) for name, value in item[0].items()])
 
 
 def _plain(value):

@@ -10,7 +10,7 @@ import sys
 
 import pandas as pd
 
-from analysis import conditions, figures
+from analysis import conditions, divergence, figures
 from analysis.answers import Answer
 from analysis.conditions import CUDNN_FLAGS, describe, varied
 from analysis.intervals import Estimate, mismatch_bound, sd_interval
@@ -23,6 +23,11 @@ HOW = (
     "bounds (Clopper and Pearson). After no mismatch the upper end is the one-sided 95% bound 1 − 0.05^(1/n). Churn is "
     "the share of test images that two trials classify differently."
 )
+APART = (
+    "Of several pairs the median is given, and their range in brackets. Between a float32 and the next lies one ulp. "
+    "Distances of weights are over up to 1,024 of them, evenly spaced."
+)
+RNG = {"python_rng_used": "Python's random", "numpy_rng_used": "NumPy's global generator"}
 
 
 def answer(rows: pd.DataFrame) -> Answer:
@@ -37,9 +42,13 @@ def _one_place(rows: pd.DataFrame) -> Answer:
     usable = digested(rows)
     found = cells(usable)
     compared = [cell for cell in found if cell.num_pairs]
+    pairs = divergence.all_pairs(usable)
+    forgotten = _forgotten_seeds(rows)
     sentences = [
         _overall(usable, compared),
+        *forgotten,
         *_differing(compared),
+        *divergence.sentences(pairs),
         *_seed_spread(found),
         *_flag_changes(usable, compared),
         *_twins(usable),
@@ -49,8 +58,23 @@ def _one_place(rows: pd.DataFrame) -> Answer:
         sentences=tuple(sentences),
         table=_table(found),
         figure=lambda: _figure(found),
-        notes=(HOW,) if compared else (),
+        notes=(*((HOW,) if compared else ()), *((APART,) if _any_apart(pairs) else ()), *divergence.not_told(pairs)),
+        num_leading=1 + len(forgotten),
     )
+
+
+def _any_apart(pairs: list[divergence.Pairs]) -> bool:
+    return any(group.different for group in pairs)
+
+
+def _forgotten_seeds(rows: pd.DataFrame) -> list[str]:
+    """Say where the trials' own code drew random numbers that no seed of the study reaches."""
+    drawn = {words: (rows[name] == True).sum() for name, words in RNG.items()}  # noqa: E712 (null is not True)
+    parts = [f"{words} in {num:,}" for words, num in drawn.items() if num]
+    if not parts:
+        return []
+    text = f"Of {count(len(rows), 'trial')}, code of the workload drew from {listed(parts)}"
+    return [f"{text}: torch.manual_seed does not seed that, so such trials repeat only if the code seeds it itself."]
 
 
 def _overall(rows: pd.DataFrame, found: list[Cell]) -> str:

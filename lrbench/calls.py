@@ -197,7 +197,12 @@ def arguments_model(kind: Literal["scheduler", "optimizer"], name: str) -> type[
 # What may stand without quotes in a call, as format_call writes it: a share of the budget, the name of a callable.
 _REFERENCE = r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
 _UNQUOTED = rf"\d+(?:\.\d+)?%|{_REFERENCE}"
-_BARE = re.compile(rf"""(?P<text>'[^']*'|"[^"]*")|(?P<before>[=(\[,]\s*)(?P<bare>{_UNQUOTED})(?=\s*[,)\]])""")
+_BARE = re.compile(
+    rf"""(?P<text>'[^']*'|"[^"]*")"""
+    rf"""|(?P<before>[=(\[,]\s*)(?P<bare>{_UNQUOTED})(?=\s*[,)\]])"""
+    rf"""|(?P<around>^|[=(\[,]\s*)(?P<own>{_REFERENCE})(?=\s*(?:\(|$))"""
+)
+_COLON = "\u02d0"  # a letter to Python that looks like a colon: "my:Decay(power=2)" is a call of one name with it
 _EXAMPLE = "Write it as torch does, e.g. StepLR(step_size=30, gamma=0.1)"
 
 
@@ -209,29 +214,32 @@ def parse_call(text: str, kind: Literal["scheduler", "optimizer"]) -> dict:
     >>> parse_call("LambdaLR(optimizer, lr_lambda=my_schedules:decay)", "scheduler")
     {'name': 'LambdaLR', 'lr_lambda': 'my_schedules:decay'}
 
-    >>> parse_call("my_schedules:Decay(power=2)", "scheduler")
+    >>> parse_call("SequentialLR([my_schedules:Decay(power=2), StepLR(9)], [5])", "scheduler")["schedulers"][0]
     {'name': 'my_schedules:Decay', 'power': 2}
 
     A bare name is a call without arguments; the optimizer may stand first, as in torch, and is left out, and so is an
     argument that is None (torch's word for "not given"). Raises InputError for anything else, with the part at fault.
     """
     text = text.strip().replace("\n", " ")
-    own = re.match(_REFERENCE, text)
-    called = f"user{text[own.end() :]}" if own else text  # a name with a colon is no Python
-    quoted = _BARE.sub(lambda m: m["text"] or f"{m['before']}'{m['bare']}'", called)
+    quoted = _BARE.sub(_as_python, text)
     try:
-        table = _table(ast.parse(quoted, mode="eval").body, text, kind)
-        return {**table, "name": own[0]} if own else table
+        return _table(ast.parse(quoted, mode="eval").body, text, kind)
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
-        where = f" at column {error.offset}" if quoted == text and getattr(error, "offset", 0) else ""
+        where = f" at column {error.offset}" if len(quoted) == len(text) and getattr(error, "offset", 0) else ""
         raise InputError(f"{text!r} is not a call: {getattr(error, 'msg', error)}{where}. {_EXAMPLE}") from None
     except (RecursionError, MemoryError):
         raise InputError(f"{text[:40]!r}… is not a call: it nests too deeply. {_EXAMPLE}") from None
 
 
+def _as_python(found: re.Match) -> str:
+    if found["own"]:
+        return found["around"] + found["own"].replace(":", _COLON)
+    return found["text"] or f"{found['before']}'{found['bare']}'"
+
+
 def _table(node: ast.expr, text: str, kind) -> dict:
     def refuse(part: ast.expr, why: str) -> InputError:
-        return InputError(f"{text!r}: {ast.unparse(part)!r} {why}. {_EXAMPLE}")
+        return InputError(f"{text!r}: {ast.unparse(part).replace(_COLON, ':')!r} {why}. {_EXAMPLE}")
 
     def value(part: ast.expr):
         if isinstance(part, ast.Call):
@@ -247,16 +255,16 @@ def _table(node: ast.expr, text: str, kind) -> dict:
         except ValueError:
             raise refuse(part, "is not a number, a text or a list (calls are read, never run)") from None
 
-    if isinstance(node, ast.Name):
-        return {"name": node.id}
+    if isinstance(node, ast.Name) or _COLON in _dotted(node):
+        return {"name": _class_name(node)}
     if not isinstance(node, ast.Call):
         raise refuse(node, "is not a call")
-    name = _dotted(node.func).rpartition(".")[2]
+    name = _class_name(node.func)
     if not name:
         raise refuse(node, "is not a call of a named class")
     table = {"name": name}
     positional = [part for part in node.args if _dotted(part).rpartition(".")[2] not in ("optimizer", "opt")]
-    if positional and re.match(_REFERENCE, text):
+    if positional and is_reference(name):
         raise refuse(positional[0], "has no name: arguments of your own code are given by name, as in decay(power=2)")
     if positional and name not in known_names(kind):
         raise InputError(f"{text!r}: {unknown_class(kind, name)}")
@@ -274,6 +282,12 @@ def _table(node: ast.expr, text: str, kind) -> dict:
             raise refuse(given.value, f"gives {given.arg} a second time")
         table[given.arg] = value(given.value)
     return {key: item for key, item in table.items() if item is not None}
+
+
+def _class_name(node: ast.expr) -> str:
+    """Return "StepLR" for `lr_scheduler.StepLR`, the whole "module:attr" for code of the user's own, "" for no name."""
+    dotted = _dotted(node)
+    return dotted.replace(_COLON, ":") if _COLON in dotted else dotted.rpartition(".")[2]
 
 
 def _dotted(node: ast.expr) -> str:
@@ -305,8 +319,17 @@ def _stays_bare(text: str) -> bool:
     return (text.isidentifier() and not keyword.iskeyword(text)) or bool(re.fullmatch(_UNQUOTED, text))
 
 
+_WARMUP = (
+    "WarmupLR is for training loops of your own; here a warm-up stands beside any scheduler, not around it. In a "
+    'study: warmup = { kind = "linear", fraction = 0.1 }; for a preview: --warmup \'{kind="linear", fraction=0.1}\'; '
+    "lrbench explain WarmupLR tells more"
+)
+
+
 def unknown_class(kind: str, name: str) -> str:
     """Say that `name` is no torch class of this kind, what is, and what was probably meant."""
+    if kind == "scheduler" and name == "WarmupLR":
+        return _WARMUP
     home = "torch.optim.lr_scheduler" if kind == "scheduler" else "torch.optim"
     known = ", ".join(class_names(kind))
     if kind == "scheduler":

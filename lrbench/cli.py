@@ -269,6 +269,55 @@ def claims(
     raise typer.Exit(code)
 
 
+@app.command(epilog="Example: lrbench diverge digits-cnn --set-b num_threads=2")
+def diverge(
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="A workload, module:attr, results/x#TRIAL_ID, a trial (.json, .toml) or a .trace."
+        ),
+    ],
+    b: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="The same [default: A a second time].", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FACTOR=LEVEL", help="A factor's level in both.")
+    ] = None,
+    set_a: Annotated[list[str] | None, typer.Option("--set-a", metavar="FACTOR=LEVEL", help="In A alone.")] = None,
+    set_b: Annotated[list[str] | None, typer.Option("--set-b", metavar="FACTOR=LEVEL", help="In B alone.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of both.", show_default=False)] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Train and compare no more than so many steps.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where a trial says auto: auto, cpu, cuda or cuda:N.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write [default: results/diverge].", show_default=False)
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Find where two trials part: the step, the operator, and how far; exit 1 where they differ."""
+    from lrbench.diverge import diverge_command
+
+    _at_least("--epochs", epochs, 1)
+    _at_least("--steps", steps, 1)
+    levels = _levels(set_ or []) | ({} if epochs is None else {"epochs": epochs})
+    raise typer.Exit(
+        diverge_command(
+            a,
+            b,
+            levels=levels,
+            levels_a=_levels(set_a or []),
+            levels_b=_levels(set_b or []),
+            steps=steps,
+            device=device,
+            out=out,
+            as_json=json_,
+            data_root=data_root,
+        )
+    )
+
+
 @data_app.command("list", epilog="Example: lrbench data list --data-root ~/data")
 def data_list(data_root: DataRoot = None) -> None:
     """List the data sets that can be named, and whether they are here."""

@@ -3,7 +3,7 @@
 Written by hand from torch's documentation and from the papers, and apart from torch's code, which goes from rate to
 rate; property tests hold the two together. SequentialLR and ChainedScheduler mean what their documentation says: each
 scheduler starts at its own step 0 at its milestone, and multipliers multiply. Where the installed torch does something
-else, `lrbench.plan_warnings.departures` says so. What this does *not* do: check names and arguments (`lrbench.factors`
+else, `lrbench.plan_warnings.departures` says so. What this does *not* do: check names and arguments (`lrbench.levels`
 did), step anything, or follow momentum: an argument that moves momentum alone is accepted and has no effect here.
 """
 
@@ -82,7 +82,7 @@ def _course(
             arguments["metrics"] = metrics
         course = FORMS[name](lr, length, **arguments)
     else:
-        raise NoClosedForm(f"{name} has no closed form here; these have: {', '.join([*FORMS, *COMPOSITIONS])}")
+        raise NoClosedForm(f"{name} has no closed form here: its rates are known only by running it")
     return course[begun:]
 
 
@@ -111,6 +111,19 @@ def _check_length(key: str, value: Sequence, groups: int) -> None:
 def parts(table: dict) -> list[dict]:
     """Return the table itself and every table inside it."""
     return [table, *(part for child in table.get("schedulers", []) for part in parts(child))]
+
+
+def num_groups(scheduler: dict) -> int:
+    """Return how many parameter groups a scheduler's arguments speak of.
+
+    >>> num_groups({"name": "LambdaLR", "lr_lambda": ["m:a", "m:b"]}), num_groups({"name": "StepLR", "step_size": 3})
+    (2, 1)
+    """
+    lengths = [len(scheduler[key]) for key in PER_GROUP if isinstance(scheduler.get(key), list)]
+    children = scheduler.get("schedulers", [])
+    if scheduler["name"] == "PerGroupLR":  # each of its children sees one group alone
+        return max(1, len(children))
+    return max([1, *lengths, *map(num_groups, children)])
 
 
 # ------------------------------------------------------------------------------ torch's classes: one group, t = 0 … n-1

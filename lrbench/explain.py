@@ -1,8 +1,8 @@
 """`lrbench explain`: what each scheduler does, its arguments with their defaults, its traps, and the line to type.
 
 The texts are in explanations.toml beside this module; names, order and defaults of the arguments are read from the
-class that is installed. What this does *not* do: check an argument (`lrbench.factors`), or compute a rate: the curve
-comes from `lrbench.preview`, as everywhere.
+class that is installed. What this does *not* do: check an argument (`lrbench.levels`), or compute a rate: the curve
+comes from `lrbench.preview`, by the closed forms for an example, which tests hold to torch, and by torch for a call.
 """
 
 import ast
@@ -24,10 +24,12 @@ _TORCH = "torch.optim.lr_scheduler"
 class Argument:
     """One argument of a class. default is Python's text for it, "" where it must be given.
 
-    in_study is what a study puts in its place where that differs from `default`, "" elsewhere.
+    in_study is what a study puts in its place where that differs from `default`, "" elsewhere. by_name_only: Python
+    takes it by its name alone.
     """
 
     name: str
+    by_name_only: bool
     default: str
     in_study: str
     says: str
@@ -45,7 +47,8 @@ class Trap:
 class Explanation:
     """All that is said of one scheduler class. `own` traps are its own, `common` ones hold for its neighbours too.
 
-    `example` is a call with arguments that make sense over 100 epochs; `warmup` is a table in TOML or "".
+    `example` is a call with arguments that make sense over 100 epochs; `warmup` is a table in TOML or ""; `in_python`
+    is a line that builds it, or "".
     """
 
     name: str
@@ -56,6 +59,7 @@ class Explanation:
     source: str
     example: str
     warmup: str
+    in_python: str
     arguments: list[Argument]
     own: list[Trap]
     common: list[Trap]
@@ -75,7 +79,17 @@ class Explanation:
     @property
     def import_line(self) -> str:
         """What to write into a training loop of one's own."""
-        return f"from {self.home} import {self.name}"
+        line = f"from {self.home} import {self.name}"
+        return f"{line}\n{self.in_python}" if self.in_python else line
+
+    @property
+    def to_type(self) -> list[tuple[str, str]]:
+        """Where to type what: in a study file, for a preview, in Python."""
+        return [
+            ("in a study file", self.study_line),
+            ("for a preview", self.preview_line),
+            ("in a training loop of your own", self.import_line),
+        ]
 
 
 @cache
@@ -106,11 +120,15 @@ def signature(name: str) -> dict[str, str]:
     >>> signature("StepLR")
     {'optimizer': '', 'step_size': '', 'gamma': '0.1', 'last_epoch': '-1'}
     """
-    init = {**_classes(_torchs_source()), **_own_classes()}[name]
+    init = _init(name)
     positional = init.args.args[1:]
     defaults = [None] * (len(positional) - len(init.args.defaults)) + list(init.args.defaults)
     pairs = [*zip(positional, defaults, strict=True), *zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)]
     return {argument.arg: "" if default is None else ast.unparse(default) for argument, default in pairs}
+
+
+def _init(name: str) -> ast.FunctionDef:
+    return {**_classes(_torchs_source()), **_own_classes()}[name]
 
 
 @cache
@@ -149,9 +167,11 @@ def explanation(name: str) -> Explanation:
     text = texts["scheduler"][name]
     torchs = _is_torchs(name)
     in_study = SCHEDULER_DEFAULTS.get(name, {})
+    by_name_only = {argument.arg for argument in _init(name).args.kwonlyargs}
     arguments = [
         Argument(
             name=argument,
+            by_name_only=argument in by_name_only,
             default=default,
             in_study=str(in_study.get(argument, "")),
             says=text["arguments"].get(argument) or texts["arguments"][argument],
@@ -168,6 +188,7 @@ def explanation(name: str) -> Explanation:
         source=text.get("source", ""),
         example=text["example"],
         warmup=text.get("warmup", ""),
+        in_python=text.get("in_python", ""),
         arguments=arguments,
         own=[Trap(**texts["trap"][trap]) for trap in text["traps"]],
         common=[Trap(**texts["trap"][trap]) for trap in common],
@@ -190,17 +211,24 @@ def explain_command(scheduler: str | None) -> None:
         return
     table = parse_call(scheduler, "scheduler")
     told = explanation(table["name"])
-    called = scheduler if len(table) > 1 else told.example
-    _print_one(console, told, table if len(table) > 1 else {}, *_drawn(called, told.warmup))
+    if len(table) > 1:
+        from lrbench.preview import compute
+
+        plans, notes = _plans(scheduler, told.warmup)
+        _print_one(console, told, table, compute(plans), notes)
+    else:
+        from lrbench.preview import by_formula
+
+        plans, notes = _plans(told.example, told.warmup)
+        _print_one(console, told, {}, [by_formula(plan) for plan in plans], notes)
 
 
-def _drawn(call: str, warmup: str) -> tuple[list, list[str]]:
-    """Return the schedule that `call` makes over 100 epochs, and what the preview notes of it."""
-    from lrbench.preview import compute, read_plans
+def _plans(call: str, warmup: str) -> tuple[list, list[str]]:
+    """Return the plan that `call` makes over 100 epochs, and what the preview notes of it."""
+    from lrbench.preview_plans import read_plans
 
     level = tomllib.loads(f"level = {warmup}")["level"] if warmup else None
-    plans, notes = read_plans([call], lr=None, epochs=None, steps_per_epoch=100, interval="epoch", warmup=level)
-    return compute(plans), notes
+    return read_plans([call], lr=None, epochs=None, steps_per_epoch=100, interval="epoch", warmup=level)
 
 
 def _print_list(console) -> None:
@@ -245,8 +273,10 @@ def _print_one(console, told: Explanation, table: dict, drawn: list, notes: list
             _print_columns(console, [("-", trap.says + issues)], 1, "  ")
     console.print("\nto type", style="bold")
     call = format_call(table) if table else ""
-    for line in (*told.study_line.splitlines(), told.preview_line, told.import_line):
-        console.print(Text(f"  {line.replace(told.example, call) if call else line}"))
+    for where, lines in told.to_type:
+        console.print(Text(f"  # {where}", style="dim"))
+        for line in lines.splitlines():
+            console.print(Text(f"  {line.replace(told.example, call) if call else line}"))
     if notes:
         console.print()
     for note in notes:
@@ -266,7 +296,8 @@ def _about(argument: Argument) -> str:
         return argument.says
     required = " (must be given)" if not argument.default and not argument.in_study else ""
     study = f" (in a study {argument.in_study} unless given)" if argument.in_study else ""
-    return argument.says + required + study
+    by_name = " (by its name only)" if argument.by_name_only else ""
+    return argument.says + required + by_name + study
 
 
 def _sentence(text: str) -> str:

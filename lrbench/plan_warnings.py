@@ -4,10 +4,19 @@
 otherwise than it documents. What this does *not* do: refuse anything, or look at what was applied (`lrbench.lr_plan`).
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Literal
 
-from lrbench.closed_forms import parts
+from lrbench.calls import COMPOSITES, class_names, format_call, is_reference, own_schedulers
+from lrbench.closed_forms import num_groups, parts, rates
+from lrbench.errors import InputError
+from lrbench.factors import Trial
+from lrbench.shares import resolved
+
+# Which of lrbench's compositions does what torch documents, where torch's own does otherwise.
+REPLACED = {"SequentialLR": "SequenceLR", "ChainedScheduler": "ProductLR"}
 
 # These write their own rate over what they find.
 _OVERWRITING = {
@@ -24,39 +33,44 @@ _OVERWRITING = {
 }
 
 
-def warnings_on(rates: list[list[float]], table: dict, warmup_steps: int) -> tuple[str, ...]:
+def warnings_on(
+    courses: list[list[float]], table: dict, warmup_steps: int, unit: Literal["step", "epoch"] = "step"
+) -> tuple[str, ...]:
     """Return what is odd about a plan, in sentences; none of it is an error.
 
-    `rates` has the shape (groups, steps): the rate at each step, with the warm-up in the first `warmup_steps` of them.
-    Each begins with one of: warm-up longer than the budget, falls below 0, zero from step k, never decays, rebounds
-    past T_max; and each is told once, of the first group that has it.
+    `courses` has the shape (groups, steps): the rate at each step, with the warm-up in the first `warmup_steps`. Each
+    begins with one of: warm-up longer than the budget, falls below 0, zero from step k, never decays, rebounds
+    past T_max; and each is told once, of the first group that has it. Where there is one rate an epoch, `unit` says so.
+    ConstantLR(factor=1) is the baseline of every comparison, and is not told that it never decays.
 
     >>> warnings_on([[1.0, 0.5, 0.0, 0.0]], {"name": "LinearLR"}, 0)
     ('zero from step 2: the last 2 of 4 steps train nothing',)
     """
     found: dict[str, str] = {}
-    length = len(rates[0])
+    length = len(courses[0])
     if warmup_steps > length:
         found["warm-up"] = f"warm-up longer than the budget: {warmup_steps} steps of {length}"
-    for number, course in enumerate(rates):
-        where = f" (parameter group {number})" if len(rates) > 1 else ""
-        for kind, sentence in _of_group(course, table, warmup_steps):
+    for number, course in enumerate(courses):
+        where = f" (parameter group {number})" if len(courses) > 1 else ""
+        own = table["schedulers"][number] if table["name"] == "PerGroupLR" else table
+        for kind, sentence in _of_group(course, own, warmup_steps, unit):
             found.setdefault(kind, sentence + where)
     return tuple(found.values())
 
 
-def _of_group(course: list[float], table: dict, warmup_steps: int) -> Iterator[tuple[str, str]]:
+def _of_group(course: list[float], table: dict, warmup_steps: int, unit: str) -> Iterator[tuple[str, str]]:
     length, largest = len(course), max(map(abs, course), default=0.0)
     settled = course[warmup_steps:]
     below = next((step for step, rate in enumerate(course) if rate < 0), length)
     if below < length:
-        yield "below", f"falls below 0 at step {below}: the rate there is {course[below]:.6g}"
+        yield "below", f"falls below 0 at {unit} {below}: the rate there is {course[below]:.6g}"
     # LinearLR to 0 ends at some 1e-17 of its first rate: 0 but for rounding
     last = next((step for step in reversed(range(length)) if abs(course[step]) > 1e-15 * largest), -1)
     if last < length - 1:
-        yield "zero", f"zero from step {last + 1}: the last {length - 1 - last} of {length} steps train nothing"
-    adaptive = any(part["name"] == "ReduceLROnPlateau" for part in parts(table))
-    if settled and settled[-1] == max(settled) and largest and not adaptive:
+        yield "zero", f"zero from {unit} {last + 1}: the last {length - 1 - last} of {length} {unit}s train nothing"
+    meant = table["name"] == "ConstantLR" and table.get("factor") == 1  # the baseline
+    meant = meant or any(part["name"] == "ReduceLROnPlateau" for part in parts(table))  # its metric decides
+    if settled and settled[-1] == max(settled) and largest and not meant:
         yield "never", f"never decays: the last rate, {settled[-1]:.6g}, is the largest"
     climb = _rebound(settled) if any(part["name"] == "CosineAnnealingLR" for part in parts(table)) else ()
     if climb:
@@ -84,6 +98,97 @@ def departures(table: dict) -> tuple[str, ...]:
     ()
     """
     return tuple(dict.fromkeys(fault for part in parts(table) for fault in _faults(part)))
+
+
+def built_as(table: dict) -> str:
+    """Return the name of the class that a scheduler's table is built as: its own, but for torch's faulty compositions.
+
+    Those are nested ones, and what `departures` tells.
+
+    >>> built_as({"name": "SequentialLR", "schedulers": [{"name": "ReduceLROnPlateau"}], "milestones": []})
+    'SequenceLR'
+    """
+    name = table["name"]
+    if name not in REPLACED:
+        return name
+    simple = set(class_names("scheduler")) - {"ReduceLROnPlateau", *REPLACED} | {*own_schedulers()} - {*COMPOSITES}
+    flat = all(child["name"] in simple for child in table["schedulers"])
+    return name if flat and not departures(table) else REPLACED[name]
+
+
+def substitutions(table: dict) -> tuple[str, ...]:
+    """Return where torch gives other rates than it documents for this table, and what is built in its place.
+
+    >>> substitutions({"name": "StepLR", "step_size": 30})
+    ()
+    """
+    faults, built = departures(table), built_as(table)
+    if built == table["name"]:
+        return faults
+    why = f": {'; '.join(faults)}" if faults else ""
+    return (f"built as lrbench's {built}, which does what torch documents of {table['name']}{why}",)
+
+
+def study_warnings(trials: Iterable[Trial]) -> list[str]:
+    """Return what is odd about the schedules of a study's trials, each with the schedule's call before it.
+
+    Only what is known before the data is read: substitutions always; odd rates where a schedule moves once an epoch and
+    neither a metric nor the user's own code decides; a warm-up longer than the budget where train_limit bounds it. Each
+    schedule is told of once, at the first base_lr that it has.
+
+    >>> recipe = {"workload": "digits-cnn", "epochs": 9}
+    >>> study_warnings([Trial(**recipe, scheduler="PolynomialLR(5)"), Trial(**recipe, scheduler="StepLR(3)")])
+    ['PolynomialLR(total_iters=5): zero from epoch 5: the last 4 of 9 epochs train nothing']
+    """
+    conditions = {(id(t.scheduler), id(t.warmup), t.epochs, t.batch_size): t for t in reversed([*trials])}
+    conditions = list(reversed(conditions.values()))  # other seeds and replicates of one share its tables
+    several = len({trial.epochs for trial in conditions}) > 1
+    seen: set[str] = set()
+    found = {}
+    for trial in conditions:
+        key = json.dumps([trial.scheduler, trial.epochs], sort_keys=True)
+        warnings = [*_of_warmup(trial)] if key in seen else [*_of_schedule(trial), *_of_warmup(trial)]
+        seen.add(key)
+        over = f" over {trial.epochs} epochs" if several else ""
+        found |= {f"{name_of(trial.scheduler)}{over}: {warning}": None for warning in warnings}
+    return list(found)
+
+
+def name_of(scheduler: dict) -> str:
+    """Return a checked scheduler's table as the call that torch knows: without our interval and monitor.
+
+    >>> name_of({"name": "StepLR", "step_size": 3, "interval": "step"})
+    'StepLR(step_size=3), per step'
+    """
+    return format_call(_without_ours(scheduler)) + (", per step" if scheduler.get("interval") == "step" else "")
+
+
+def _without_ours(table: dict) -> dict:
+    shown = {key: value for key, value in table.items() if key not in ("interval", "monitor")}
+    children = {"schedulers": [_without_ours(child) for child in table["schedulers"]]} if "schedulers" in table else {}
+    return {**shown, **children}
+
+
+def _of_schedule(trial: Trial) -> tuple[str, ...]:
+    if trial.scheduler["interval"] == "step":  # of how many steps, the data will tell
+        return substitutions(trial.scheduler)
+    table = resolved(trial.scheduler, trial.epochs)
+    own_code = any(is_reference(part["name"]) or {"lr_lambda", "scale_fn"} & part.keys() for part in parts(table))
+    if own_code or "monitor" in table:
+        return substitutions(table)
+    try:
+        planned = rates(table, base_lrs=[trial.base_lr] * num_groups(table), num_steps=trial.epochs)
+    except InputError:  # a plan that cannot be carried out is refused with its reason before anything trains
+        return ()
+    return (*warnings_on(planned, table, 0, "epoch"), *substitutions(table))
+
+
+def _of_warmup(trial: Trial) -> Iterator[str]:
+    table = trial.workload if isinstance(trial.workload, dict) else {}
+    steps = 0 if trial.warmup == "off" else trial.warmup.steps or 0
+    most = trial.epochs * (table.get("train_limit", 0) // trial.batch_size)
+    if 0 < most < steps and trial.warmup.kind != "exponential":
+        yield f"warm-up longer than the budget: {steps} steps of at most {most}"
 
 
 def _faults(table: dict) -> Iterator[str]:

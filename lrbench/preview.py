@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from lrbench.calls import torch_version_file
+from lrbench.closed_forms import num_groups, rates
 from lrbench.errors import InputError
-from lrbench.plan_warnings import departures, warnings_on
+from lrbench.plan_warnings import substitutions, warnings_on
 from lrbench.preview_plans import Metric, Plan, read_metric, read_plans
 from lrbench.shares import resolved
+from lrbench.warmups import multiplier, num_warmup_steps
 
 SUFFIXES = (".png", ".svg")
 
@@ -28,9 +30,11 @@ class Schedule:
     """A plan's rates. lr has the shape (groups, epochs * steps_per_epoch): the rate applied at each optimizer step.
 
     best_case has the same shape where the rates depend on a metric that is not known (lr is the worst case then), and
-    is empty elsewhere. warnings says what a user would hardly want.
+    is empty elsewhere. warnings says what a user would hardly want. label is the name, and the metric that it is drawn
+    for where its rates depend on one.
     """
 
+    name: str
     label: str
     base_lr: float
     epochs: int
@@ -64,8 +68,8 @@ class Schedule:
         A cosine that ends near 0 does not; StepLR's plateaus do, and would be one flat line on a linear scale.
         """
         positive = [rate for rates in self.lr for rate in rates if rate > 0]
-        low = sum(rate <= 1.0001 * max(positive) / 100 for rate in positive)  # 0.1 * 0.1 * 0.1 is a little over 0.001
-        return bool(positive) and low >= len(positive) / 10
+        low = 1.0001 * max(positive, default=0.0) / 100  # 0.1 * 0.1 * 0.1 is a little over 0.001
+        return bool(positive) and sum(rate <= low for rate in positive) >= len(positive) / 10
 
     def as_json(self) -> dict:
         """Return {"label", "lr", "area", "mean_share", "final_lr", "warnings"}, and "best_case_lr" where there is one.
@@ -126,7 +130,7 @@ def preview_command(
 
         show(drawn, notes)
         return
-    warnings = [f"{schedule.label}: {warning}" for schedule in drawn for warning in schedule.warnings]
+    warnings = [f"{schedule.name}: {warning}" for schedule in drawn for warning in schedule.warnings]
     for kind, said in (("warning", warnings), ("note", notes)):
         for text in said:
             print(f"{kind}: {text}", file=sys.stderr)
@@ -140,22 +144,53 @@ def compute(plans: list[Plan]) -> list[Schedule]:
     for plan in plans:
         try:
             lr = _planned(plan, plan.metric)
-            drawn.append(
-                Schedule(
-                    label=plan.label,
-                    base_lr=plan.base_lr,
-                    epochs=plan.epochs,
-                    steps_per_epoch=plan.steps_per_epoch,
-                    lr=lr,
-                    best_case=_planned(plan, "always improves") if plan.has_best_case else [],
-                    warnings=_warnings(plan, lr),
-                )
-            )
+            best = _planned(plan, "always improves") if plan.has_best_case else []
+            drawn.append(_schedule(plan, lr, best, _num_warmup_steps(plan)))
         except InputError as error:
-            problems += [f"{plan.label}: {problem}" for problem in error.problems]
+            problems += [f"{plan.name}: {problem}" for problem in error.problems]
     if problems:
         raise InputError(*problems)
     return drawn
+
+
+def by_formula(plan: Plan) -> Schedule:
+    """Return the rates that the closed forms give: those of `compute` but for rounding, and no torch is loaded.
+
+    For plans that are known to be sound: what torch would refuse is not refused here. A metric that always improves
+    never cuts, and one that never improves is one value for ever. Raises NoClosedForm for a user's own class.
+    """
+    per_step = plan.scheduler["interval"] == "step"
+    num_steps = plan.epochs * plan.steps_per_epoch
+    calls = num_steps if per_step else plan.epochs
+    table, warm = resolved(plan.scheduler, calls), multiplier(plan.warmup, num_steps)
+
+    def course(table: dict) -> list[list[float]]:
+        scheduled = rates(table, base_lrs=[plan.base_lr] * num_groups(table), num_steps=calls, metrics=[0.0] * calls)
+        clock = [step if per_step else step // plan.steps_per_epoch for step in range(num_steps)]
+        return [[of_group[at] * warm(step) for step, at in enumerate(clock)] for of_group in scheduled]
+
+    best = course(_patient(table)) if plan.has_best_case else []
+    return _schedule(plan, course(table), best, num_warmup_steps(plan.warmup, num_steps))
+
+
+def _patient(table: dict) -> dict:
+    """Return a table in which each ReduceLROnPlateau waits for ever."""
+    children = {"schedulers": [_patient(child) for child in table["schedulers"]]} if "schedulers" in table else {}
+    patience = {"patience": sys.maxsize} if table["name"] == "ReduceLROnPlateau" else {}
+    return {**table, **children, **patience}
+
+
+def _schedule(plan: Plan, lr: list[list[float]], best_case: list[list[float]], num_warmup_steps: int) -> Schedule:
+    return Schedule(
+        name=plan.name,
+        label=plan.label,
+        base_lr=plan.base_lr,
+        epochs=plan.epochs,
+        steps_per_epoch=plan.steps_per_epoch,
+        lr=lr,
+        best_case=best_case,
+        warnings=_warnings(plan, lr, num_warmup_steps),
+    )
 
 
 def _planned(plan: Plan, metric: Metric | Literal["always improves"]) -> list[list[float]]:
@@ -172,26 +207,25 @@ def _planned(plan: Plan, metric: Metric | Literal["always improves"]) -> list[li
     )
 
 
-def _warnings(plan: Plan, lr: list[list[float]]) -> tuple[str, ...]:
-    """Say what is odd about the rates, and where torch would give others than it documents and what is built then."""
+def _num_warmup_steps(plan: Plan) -> int:
     from lrbench.trial.curves import warmup_steps
-    from lrbench.trial.optim import built_as
 
-    calls = plan.epochs * (plan.steps_per_epoch if plan.scheduler["interval"] == "step" else 1)
-    table = resolved(plan.scheduler, calls)
-    odd = warnings_on(lr, table, warmup_steps(plan.warmup, plan.optimizer, len(lr[0])))
-    faults, built = departures(table), built_as(table)
-    if built != table["name"]:
-        why = f": {'; '.join(faults)}" if faults else ""
-        return (*odd, f"built as lrbench's {built}, which does what torch documents of {table['name']}{why}")
-    return (*odd, *faults)
+    return warmup_steps(plan.warmup, plan.optimizer, plan.epochs * plan.steps_per_epoch)
+
+
+def _warnings(plan: Plan, lr: list[list[float]], num_warmup_steps: int) -> tuple[str, ...]:
+    """Say what is odd about the rates, and where torch would give others than it documents and what is built then."""
+    per_step = plan.scheduler["interval"] == "step"
+    table = resolved(plan.scheduler, plan.epochs * (plan.steps_per_epoch if per_step else 1))
+    unit = "epoch" if not per_step and plan.steps_per_epoch == 1 else "step"
+    return (*warnings_on(lr, table, num_warmup_steps, unit), *substitutions(table))
 
 
 # ---------------------------------------------------------------------------------------------------------- the gallery
 
 
 def gallery_command(folder: Path) -> None:
-    """Write one page with every scheduler that is explained, and a figure of each, into `folder`.
+    """Write one page with every scheduler that is explained, and its curve, into `folder`.
 
     Raises InputError where it cannot be written.
     """

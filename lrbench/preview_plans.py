@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lrbench.calls import format_call, is_reference, known_names, parse_call
+from lrbench.calls import is_reference, known_names, parse_call, unknown_class
 from lrbench.errors import InputError, did_you_mean
-from lrbench.factors import Problems, Trial, Warmup, check_level, recipe
+from lrbench.factors import Problems, Trial, check_level, recipe
+from lrbench.levels import Warmup, place_words
+from lrbench.plan_warnings import name_of
 from lrbench.study import read_study, studies_folder
 
 DEFAULT_LR = 0.1
 DEFAULT_EPOCHS = 100
+MOST_STEPS = 1_000_000  # rates of one schedule; more is a slip
 Metric = Literal["never improves"] | list[float]
 
 
@@ -22,7 +25,7 @@ Metric = Literal["never improves"] | list[float]
 class Plan:
     """One schedule to be drawn. steps_per_epoch is 1 where rates change between epochs only."""
 
-    label: str
+    name: str
     scheduler: dict
     optimizer: dict
     base_lr: float
@@ -30,6 +33,13 @@ class Plan:
     steps_per_epoch: int
     warmup: Warmup | Literal["off"]
     metric: Metric
+
+    @property
+    def label(self) -> str:
+        """Its name, and the metric that it is drawn for where it looks at one."""
+        if not looks_at_a_metric(self.scheduler):
+            return self.name
+        return f"{self.name}, metric {'never improves' if self.metric == 'never improves' else 'given'}"
 
     @property
     def has_best_case(self) -> bool:
@@ -130,7 +140,7 @@ def read_plans(
     several = len({trial.warmup for trial in trials}) > 1
     plans = [
         Plan(
-            label=_label(trial, several, metric),
+            name=_name(trial, several),
             scheduler=trial.scheduler,
             optimizer=trial.optimizer,
             base_lr=trial.base_lr,
@@ -141,6 +151,8 @@ def read_plans(
         )
         for trial in trials
     ]
+    if too_long := [plan for plan in plans if plan.epochs * plan.steps_per_epoch > MOST_STEPS]:
+        raise InputError(*dict.fromkeys(map(_too_long, too_long)))
     if not several and trials[0].warmup != "off":
         notes.append(f"drawn with {_warmup_words(trials[0].warmup)}")
     if any(_moves_within_epochs(trial) for trial in studied):
@@ -149,6 +161,14 @@ def read_plans(
             "training images // batch_size, which only its data can tell"
         )
     return plans, notes + _about_the_metric(plans, metric)
+
+
+def _too_long(plan: Plan) -> str:
+    steps, pace = plan.epochs * plan.steps_per_epoch, plan.steps_per_epoch
+    found = f"{plan.epochs:,} epochs" + (f" of {pace:,} steps are {steps:,} rates" if pace > 1 else "")
+    most = MOST_STEPS // pace
+    remedy = f"--epochs {most}" if most else f"--steps-per-epoch {MOST_STEPS}"
+    return f"{plan.name}: found {found}; allowed: at most {MOST_STEPS:,} rates in a preview, so type {remedy}"
 
 
 def _about_the_metric(plans: list[Plan], metric: Metric) -> list[str]:
@@ -161,11 +181,13 @@ def _about_the_metric(plans: list[Plan], metric: Metric) -> list[str]:
         return [said] if looking else []
     if not looking:
         raise InputError("--metric is given, and none of the schedules looks at a metric: only ReduceLROnPlateau does")
-    calls = max(p.epochs * (p.steps_per_epoch if p.scheduler["interval"] == "step" else 1) for p in looking)
+    paces = [p.steps_per_epoch if p.scheduler["interval"] == "step" else 1 for p in looking]
+    calls = max(p.epochs * pace for p, pace in zip(looking, paces, strict=True))
     if len(metric) < calls - 1:
+        epochs = (len(metric) + 1) // max(paces)
         raise InputError(
             f"--metric has {len(metric)} values, and step() is called {calls} times: give at least {calls - 1} values "
-            f"(the last call decides nothing any more), or fewer epochs: --epochs {len(metric)}"
+            f"(the last call decides nothing any more)" + (f", or fewer epochs: --epochs {epochs}" if epochs else "")
         )
     more = f"; the other {len(metric) - calls} of --metric come after the end" if len(metric) > calls else ""
     return [f"ReduceLROnPlateau is drawn for the metric given: {min(calls, len(metric))} values{more}"]
@@ -224,6 +246,8 @@ def _study_trials(text: str, lr: float | None, epochs: int | None, warmup) -> tu
 def _typed_trial(text: str, lr: float | None, epochs: int | None, interval: str, warmup) -> Trial:
     table = parse_call(text, "scheduler")
     if table["name"] not in known_names("scheduler") and not is_reference(table["name"]):
+        if table["name"] == "WarmupLR":
+            raise InputError(f"{text!r}: {unknown_class('scheduler', 'WarmupLR')}")
         schedulers = known_names("scheduler")
         raise InputError(
             f"{text!r} is neither a study nor a scheduler.{did_you_mean(table['name'], [*_built_in(), *schedulers])} "
@@ -235,7 +259,8 @@ def _typed_trial(text: str, lr: float | None, epochs: int | None, interval: str,
     except Problems as error:
         raise InputError(*(f"{text!r}: {_place(place)}{message}" for place, message in error.found)) from None
     return Trial(
-        workload="digits-cnn",  # a Trial has one; no rate depends on it
+        workload="any:workload",  # a Trial has one; no rate depends on it, and it may have any number of groups
+        batch_size=1,
         scheduler=table,
         optimizer={"name": "SGD"},
         base_lr=DEFAULT_LR if lr is None else lr,
@@ -254,33 +279,22 @@ def _with_monitor(table: dict, interval: str) -> dict:
     return {"monitor": "train_loss" if table.get("interval", interval) == "step" else at_epochs, **table}
 
 
-def _without_ours(table: dict) -> dict:
-    """Return a table as torch's arguments alone, in the schedulers inside it too."""
-    shown = {key: value for key, value in table.items() if key not in ("interval", "monitor")}
-    children = {"schedulers": [_without_ours(child) for child in table["schedulers"]]} if "schedulers" in table else {}
-    return {**shown, **children}
-
-
 def _place(place: tuple) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    text = place_words(place).lstrip(".")
     return f"{text} " if text else ""
 
 
-def _label(trial: Trial, with_warmup: bool, metric: Metric) -> str:
+def _name(trial: Trial, with_warmup: bool) -> str:
     """Return the scheduler as torch writes it, and what else tells it from its neighbours."""
-    table = trial.scheduler
-    text = format_call(_without_ours(table))
-    text += ", per step" if table["interval"] == "step" else ""
-    if looks_at_a_metric(table):
-        text += ", metric never improves" if metric == "never improves" else ", metric given"
-    return text + (f", {_warmup_words(trial.warmup)}" if with_warmup else "")
+    return name_of(trial.scheduler) + (f", {_warmup_words(trial.warmup)}" if with_warmup else "")
 
 
 def _warmup_words(warmup: Warmup | Literal["off"]) -> str:
     if warmup == "off":
         return "no warm-up"
     if warmup.kind.startswith("untuned"):
-        return f"{warmup.kind.replace('_', ' ')} warm-up by the optimizer's beta2"
+        beta2 = "the optimizer's beta2" if warmup.beta2 is None else f"beta2 = {warmup.beta2:g}"
+        return f"{warmup.kind.replace('_', ' ')} warm-up by {beta2}"
     length = f"{warmup.steps} steps" if warmup.steps is not None else f"{100 * warmup.fraction:.4g}% of all steps"
     if warmup.kind == "exponential":
         return f"exponential warm-up with a time constant of {length}"

@@ -23,6 +23,7 @@ from lrbench.errors import InputError, did_you_mean
 from lrbench.executors import EXECUTORS, Job, Running, how_it_ended, open_executor
 from lrbench.factors import Problems, Trial, check_level
 from lrbench.place import common_columns, default_device, place
+from lrbench.plan_warnings import study_warnings
 from lrbench.progress import Reporter, default_reporter
 from lrbench.record import PRINTED, SCHEMA_VERSION, trial_columns
 from lrbench.start import Zygote
@@ -114,6 +115,8 @@ def run_study(
         )
         for damage in damages(out):
             reporter.note(damage)
+        for warning in study_warnings(trial for *_, trial in todo):
+            reporter.note(f"warning: {warning}")
         interrupted = False
         if not todo:
             write_study_record(out, record)

@@ -1,6 +1,6 @@
 """Shares of the budget ("30%") turned into counts of scheduler steps. No torch here.
 
-What this does *not* do: check names and arguments (`lrbench.factors` did), or build schedulers (`lrbench.trial.optim`).
+What this does *not* do: check names and arguments (`lrbench.levels` did), or build schedulers (`lrbench.trial.optim`).
 """
 
 import math

@@ -61,12 +61,12 @@ def written(tmp_path_factory):
 
 
 def test_the_page_asks_for_nothing(written):
-    """No script, no sheet, no picture from elsewhere: what it names are its own parts, its figures, and links."""
+    """No script, no sheet, no picture from elsewhere: what it names are its own parts, and links."""
     page = Page(written[1])
     assert not {"script", "link", "iframe", "img", "object"} & {tag for tag, _ in page.tags}
     assert page.all("src") == []
     assert not re.search(r"url\((?!#)|@import|@font-face", written[1])
-    outside = [link for link in page.all("href") if not link.startswith(("#", "figures/"))]
+    outside = [link for link in page.all("href") if not link.startswith("#")]
     assert outside
     assert all(link.startswith("https://github.com/pytorch/pytorch/issues/") for link in outside)
 
@@ -82,8 +82,8 @@ def test_the_page_is_whole(written):
     assert inside <= set(ids)
 
 
-def test_each_scheduler_has_its_words_its_curve_and_its_files(written):
-    """Formula, traps with their issues, arguments, what to type, what warns; SVG and PNG lie beside the page."""
+def test_each_scheduler_has_its_words_and_its_curve(written):
+    """Formula, traps with their issues, arguments, what to type, what warns; the page is the one file that there is."""
     folder, text = written
     page = Page(text)
     for name in ("StepLR", "PerGroupLR", "ReduceLROnPlateau"):
@@ -91,9 +91,7 @@ def test_each_scheduler_has_its_words_its_curve_and_its_files(written):
         for words in (told.formula, told.study_line, told.preview_line, told.import_line, *(t.says for t in told.own)):
             assert words in page.text
         assert all(argument.says in page.text for argument in told.arguments if argument.name != "optimizer")
-        assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        assert (folder / "figures" / f"{name}.svg").read_text().startswith("<?xml")
-        assert f"figures/{name}.svg" in page.all("href")
+    assert [path.name for path in folder.rglob("*")] == ["index.html"]
     assert "Warning: falls below 0 & <further>." in page.text
     assert "group 1: first 0.1, last 0.1, area 100% of a constant rate." in page.text
     assert "3 schedulers, each from a base rate of 0.1 over 2 epochs · torch 9.8.7" in page.text
@@ -117,7 +115,7 @@ def test_dark_readers_get_dark_figures(written):
     svgs = re.findall(r"<svg role.*?</svg>", written[1], flags=re.S)
     assert len(svgs) == 3
     assert all(not re.search(r"#[0-9a-f]{6}\b", svg) for svg in svgs)
-    light, dark = written[1].split("@media (prefers-color-scheme: dark)")
+    light, dark = written[1].split("@media screen and (prefers-color-scheme: dark)")
     for variable in {name for svg in svgs for name in re.findall(r"var\((--\w+)\)", svg)}:
         assert f"{variable}:" in light
         assert f"{variable}:" in dark
@@ -129,7 +127,7 @@ def test_the_same_gallery_is_the_same_bytes(tmp_path):
     for number in range(2):
         write_gallery(entries, tmp_path / str(number), "torch")
     files = sorted(path.relative_to(tmp_path / "0") for path in (tmp_path / "0").rglob("*.*"))
-    assert [path.name for path in files] == ["StepLR.png", "StepLR.svg", "index.html"]
+    assert [path.name for path in files] == ["index.html"]
     assert all((tmp_path / "0" / path).read_bytes() == (tmp_path / "1" / path).read_bytes() for path in files)
 
 

@@ -51,7 +51,7 @@ def test_figures_need_no_scrolling_and_tables_show_that_they_scroll(written):
     """A figure is never wider than its column; a table that is has a bar and a shadow at its side."""
     _, paths, _, _ = written
     style = paths.html.read_text(encoding="utf-8").partition("</style>")[0]
-    (image,) = re.findall(r"figure img \{([^}]*)\}", style)
+    (image,) = re.findall(r"\nfigure img \{([^}]*)\}", style)
     assert "max-width: 100%" in image
     assert "min-width" not in image
     (table,) = re.findall(r"\n\.table \{([^}]*)\}", style)

@@ -150,3 +150,32 @@ def test_without_a_second_seed_it_says_what_to_add():
     answer = reproducibility.answer(rows_of(Truth(), grid={"seed": [0]}))
     assert answer.sentences[0].startswith("The one pair of replicates ended")
     assert any('add seed = "0-4" under [grid]' in s for s in answer.sentences)
+
+
+def test_forgotten_seeds_are_said_in_one_sentence():
+    """Trials that drew from generators which no seed reaches are counted, second after the overall count."""
+    rows = rows_of(Truth(), grid={"seed": "0-4"})
+    assert not any("does not seed" in s for s in reproducibility.answer(rows).sentences)
+    rows["python_rng_used"] = rows["seed"] < 2
+    rows["numpy_rng_used"] = pd.Series([True] + [None] * 9, dtype=object)
+    answer = reproducibility.answer(rows)
+    assert answer.sentences[1] == (
+        "Of 10 trials, code of the workload drew from Python's random in 4 and NumPy's global generator in 1: "
+        "torch.manual_seed does not seed that, so such trials repeat only if the code seeds it itself."
+    )
+    assert answer.leading == answer.sentences[:2]
+
+
+def test_older_rows_say_which_digests_they_lack():
+    """Simulated rows have no digest of optimizer, gradients or order: a note names them."""
+    answer = reproducibility.answer(rows_of(Truth(), grid={"seed": "0-4"}))
+    assert "no digests of the order of the images" in answer.notes[-1]
+    assert "the optimizer's state" in answer.notes[-1]
+    assert "ulp" not in " ".join(answer.notes)
+
+
+def test_distances_stand_beside_the_counts():
+    """Repeats that differ bring the sentence of their distances and the note of how these were made."""
+    answer = reproducibility.answer(rows_of(grid={"seed": "0-4", "cudnn_deterministic": [False]}))
+    assert any(s.startswith("Differing repeats are first seen to differ at step 80") for s in answer.sentences)
+    assert any("one ulp" in note for note in answer.notes)

@@ -28,7 +28,28 @@ AREAS = {
 WHERE = {"C": "CPU", "G": "one CUDA GPU", "G2": "two CUDA GPUs", "C,G": "CPU and one CUDA GPU"}
 KINDS = {"E": "exact", "S": "statistical", "P": "profiler or log"}
 # the modules that register claims; importing one runs nothing
-_MODULES = ("schedulers", "composition", "conformance", "applied_lr", "resume")
+_MODULES = (
+    "schedulers",
+    "composition",
+    "conformance",
+    "applied_lr",
+    "resume",
+    "gates",
+    "one_ulp",
+    "error_rates",
+    "finder",
+    "processes",
+    "data",
+    "distributed",
+    "cudnn",
+    "deterministic",
+    "seeding",
+    "kernels",
+    "settings",
+    "spread",
+    "noise_sources",
+    "recipes",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

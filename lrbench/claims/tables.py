@@ -99,11 +99,46 @@ EVIDENCE = _columns(
 EVIDENCE |= _columns(  # cuDNN flags and seeds (C), kernels and settings (V1 to V15)
     """
     num_processes         | int64   | fresh processes that were asked
+    level                 | string  | of the setting that the row is about
+    cudnn_benchmark       | bool    |
+    cudnn_deterministic   | bool    |
+    num_distinct          | int64   | distinct digests among num_tried
+    num_plans             | int64   | distinct kernel fingerprints among num_processes
+    num_kernels_first     | int64   | kernels that the first call ran, a search among them
+    num_kernels           | int64   | kernels that a later call ran
+    kernels               | string  | names of kernels that one ran and the other did not; "" for the same ones
+    num_warnings          | int64   |
+    num_blocks            | int64   | independent units that an interval stands on
+    p                     | float64 | of "there is no effect"; null where bits are equal
+    margin                | float64 | of equivalence
     """
 )
 EVIDENCE |= _columns(  # the suite's own gates (V6, V18 to V22), data and distribution (D)
     """
+    fault                 | string  | what was planted
+    module                | string  | in which it runs
+    sentence              | string  | the answer as it is printed
     num_equal             | int64   | of num_pairs, equal bit for bit
+    operator              | string  | as torch or the case calls it
+    num_epochs            | int64   |
+    num_tries             | int64   | comparisons that were made
+    num_alarms            | int64   | of num_tries, in which a difference was found
+    seen_rate             | float64 | share of the tries
+    stated_rate           | float64 | that the method promises not to exceed
+    allowed_rate          | float64 | stated_rate and the error of so many tries
+    num_threads           | int64   |
+    num_workers           | int64   | of a DataLoader
+    world_size            | int64   | ranks
+    bucket_cap_mb         | float64 | of DistributedDataParallel
+    num_seeds             | int64   | that were derived
+    num_collisions        | int64   | seeds that an earlier one had taken
+    num_orders            | int64   | different orders of the images
+    num_rows              | int64   | of a batch
+    num_rows_differ       | int64   | of num_rows, in any bit
+    max_ulp               | int64   | largest distance of two float32 numbers, in units in the last place
+    max_relative_l2       | float64 | largest norm of a row's difference by the row's norm
+    poke_churn            | float64 | share of test images classed otherwise after a poke of one ulp
+    reseed_churn          | float64 | the same between two seeds
     """
 )
 EVIDENCE |= _columns(  # learning rates and spread (L4 to L12)
@@ -111,6 +146,15 @@ EVIDENCE |= _columns(  # learning rates and spread (L4 to L12)
     value                 | float64 | the statistic that `what` names
     low                   | float64 | lower end of its interval
     high                  | float64 | upper end of its interval
+    detectable            | float64 | the smallest effect that would have been seen four times in five
+    margin                | float64 | inside which the value counts as none
+    holm_p                | float64 | p of the comparison, corrected for the number of comparisons
+    other                 | string  | the scheduler that is compared with
+    base_lr               | float64 |
+    mean_accuracy         | float64 | over the runs
+    accuracy_sd           | float64 | standard deviation over the runs
+    predicted_sd          | float64 | of accuracy, as the formula that `what` names has it
+    num_runs              | int64   | runs, or pairs of runs, that the value is of
     """
 )
 _ALLOWED = {"string": str, "bool": bool, "int64": int, "float64": float}

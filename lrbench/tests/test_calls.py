@@ -46,6 +46,26 @@ NOT_ASKED = {"self", "optimizer", "params", "lr"}
                 "milestones": [20],
             },
         ),
+        (
+            "SequentialLR([my:Mine(k=2),StepLR(2)],[3])",
+            {
+                "name": "SequentialLR",
+                "schedulers": [{"name": "my:Mine", "k": 2}, {"name": "StepLR", "step_size": 2}],
+                "milestones": [3],
+            },
+        ),
+        (
+            "ProductLR([ProductLR([a.b:C.make( optimizer , f=c:d, g='30%')]), a:b])",
+            {
+                "name": "ProductLR",
+                "schedulers": [
+                    {"name": "ProductLR", "schedulers": [{"name": "a.b:C.make", "f": "c:d", "g": "30%"}]},
+                    "a:b",
+                ],
+            },
+        ),
+        ("my:decay", {"name": "my:decay"}),
+        ("my.own:Decay.slow", {"name": "my.own:Decay.slow"}),
     ],
 )
 def test_a_call_is_read_in_torchs_own_words(text, table):
@@ -73,6 +93,10 @@ def test_a_call_is_read_in_torchs_own_words(text, table):
         ("SteppLR(30)", "Did you mean 'StepLR'?"),
         ("StepLR(30", "'(' was never closed at column 7"),
         ("StepLR(30); 1", "is not a call: invalid syntax"),
+        ("ProductLR([my:Mine(2)])", "'2' has no name: arguments of your own code are given by name"),
+        ("ProductLR([my:Mine(k=1 + 1)])", "'1 + 1' is not a number, a text or a list"),
+        ("my:Mine(k=1))", "unmatched ')' at column 13"),
+        ("my:Mine.f(k=1).g()", "is not a call of a named class"),
         ("30", "'30' is not a call"),
         ("", "'' is not a call"),
         ("StepLR(\0)", "null bytes"),
@@ -101,6 +125,13 @@ def test_a_text_that_is_no_word_is_quoted():
     """A text with blanks, or one that Python reads as something else, keeps its quotes."""
     table = {"name": "StepLR", "a": "two words", "b": "None", "c": "30%", "d": "m:f", "e": "min"}
     assert format_call(table) == "StepLR(a='two words', b='None', c=30%, d=m:f, e=min)"
+    assert parse_call(format_call(table), "scheduler") == table
+
+
+def test_code_of_ones_own_is_read_back_at_any_depth():
+    """The label of a composition that holds the user's own class, with its arguments, can be typed again."""
+    own = {"name": "my.own:Mine", "k": 2, "f": "m:f"}
+    table = {"name": "SequenceLR", "schedulers": [{"name": "ProductLR", "schedulers": [own]}, own], "milestones": [3]}
     assert parse_call(format_call(table), "scheduler") == table
 
 

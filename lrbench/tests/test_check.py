@@ -2,6 +2,7 @@
 
 import pytest
 
+from lrbench.errors import InputError
 from lrbench.factors import Trial
 from lrbench.tests.helpers.studies import USERS
 from lrbench.trial.check import problems
@@ -27,8 +28,10 @@ def told(scheduler: str | dict, groups: str = "single") -> list[str]:
         (f"{USERS}:negative", "falls to -0.1"),
         (f"{USERS}:nan", "its rate is nan"),
         (f"{USERS}:Short", "zip()"),
-        ({"name": "LambdaLR", "lr_lambda": [f"{USERS}:half"] * 3}, "Expected 2 lr_lambdas, but got 3"),
-        ("PerGroupLR([ConstantLR(1.0)])", "1 schedulers for 2 parameter groups"),
+        ({"name": "LambdaLR", "lr_lambda": [f"{USERS}:half"] * 3}, "has 3 lr_lambda for 2 parameter groups: give one"),
+        ("PerGroupLR([ConstantLR(1.0)])", "has 1 schedulers for 2 parameter groups: give one"),
+        ("SequenceLR([PerGroupLR([StepLR(1)])], [])", "has 1 schedulers for 2 parameter groups: give one"),
+        ("PerGroupLR([ReduceLROnPlateau(min_lr=[0.1, 0.2]), StepLR(1)])", "has 2 min_lr for 1 parameter group: give"),
     ],
 )
 def test_a_bad_schedule_is_refused_before_anything_trains(scheduler, reason):
@@ -45,11 +48,24 @@ def test_a_good_one_passes(scheduler):
 
 
 def test_a_warm_up_that_follows_beta2_wants_an_optimizer_with_betas():
-    """SGD has none, and is told so before training."""
+    """SGD has none, and is told so before training; a beta2 that the warm-up gives itself is enough."""
     trial = Trial(workload="digits-cnn", warmup={"kind": "untuned_linear"})
     (problem,) = problems([trial], None)
-    assert "SGD has no betas" in problem
-    assert problems([Trial(workload="digits-cnn", warmup={"kind": "untuned_linear"}, optimizer="Adam")], None) == []
+    assert 'SGD has no betas: write it out, { kind = "untuned_linear", beta2 = 0.999 }' in problem
+    given = {"kind": "untuned_linear", "beta2": 0.9}
+    for factors in ({"warmup": given}, {"warmup": {"kind": "untuned_linear"}, "optimizer": "Adam"}):
+        assert problems([Trial(workload="digits-cnn", **factors)], None) == []
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    ["PerGroupLR([StepLR(1), StepLR(2)])", "ProductLR([StepLR(1), ReduceLROnPlateau(min_lr=[0.1, 0.2])])"],
+)
+@pytest.mark.parametrize("workload", ["digits-cnn", SLOPE])
+def test_a_schedule_for_groups_that_a_workload_does_not_make_is_no_trial(scheduler, workload):
+    """What has a single parameter group is known without the model: no trial of it, and the line to type."""
+    with pytest.raises(InputError, match=r'for 1 parameter group: .* groups = "my_groups:by_layer"'):
+        Trial(workload=workload, epochs=1, batch_size=9, base_lr=0.1, optimizer="SGD", scheduler=scheduler)
 
 
 def test_a_group_gives_its_rate_once():

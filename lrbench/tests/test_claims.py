@@ -7,7 +7,7 @@ import pytest
 import lrbench
 from lrbench.calls import known_names
 from lrbench.claims import composition, conformance, courses, examples, planted, resume, run, schedulers, tables
-from lrbench.claims.frame import AREAS, Claim, Verdict, catalogue, gate_result, place_of, select
+from lrbench.claims.frame import AREAS, Claim, Verdict, catalogue, gate_result, not_testable, place_of, select
 from lrbench.claims.room import StudyRoom
 from lrbench.errors import InputError
 from lrbench.runner import Summary
@@ -38,12 +38,20 @@ def room(tmp_path) -> StudyRoom:
 # -------------------------------------------------------------------------------------------------------------- frame
 
 
+L = ["L1", "L2", *(f"L{number}" for number in range(4, 13))]
+
+
 def test_the_catalogue_is_whole_and_in_order():
-    """Every S row, L1, L2 and R1 to R4 of the catalogue is there, by area and number, with all that a reader needs."""
-    ids = [*(f"S{number}" for number in range(1, 12)), "L1", "L2", "R1", "R2", "R3", "R4"]
-    assert [claim.id for claim in CLAIMS if claim.area in "SLR"][: len(ids)] == ids
+    """Every row of the catalogue is there, by area and number, with all that a reader needs."""
+    ids = [*(f"S{number}" for number in range(1, 12)), *L, *(f"R{number}" for number in range(1, 5))]
+    ids += ["C1a", "C1b", "C1c", "C1d", "C1e", "C1f", "C2a", "C2b", "C2c", "C2d", "C2e", "C2f"]
+    ids += ["C3a", "C3b", "C3c", "C3d", "C3e", "C3f", "C3g"]
+    ids += [f"V{number}" for number in range(1, 23) if number not in (8, 16, 17)]
+    ids += [f"D{number}" for number in range(1, 12) if number not in (4, 10)]
+    assert [claim.id for claim in CLAIMS] == ids
     assert [claim.id for claim in CLAIMS] == sorted(BY_ID, key=place_of)
-    assert {claim.id for claim in CLAIMS if claim.gate} >= {"S11", "L1", "R1", "R2", "R3"}
+    gates = ["S11", "L1", "R1", "R2", "R3", "V6", "V18", "V19", "V20", "V21", "V22", "D1", "D6", "D11"]
+    assert [claim.id for claim in CLAIMS if claim.gate] == gates
     for claim in CLAIMS:
         assert claim.area in AREAS
         assert all((claim.statement, claim.expected, claim.source))
@@ -54,9 +62,9 @@ def test_the_catalogue_is_whole_and_in_order():
     ("only", "chosen"),
     [
         ("S3,R1", ["S3", "R1"]),
-        ("r4, l", ["L1", "L2", "R4"]),
+        ("r4, l", [*L, "R4"]),
         ("S2,S2,s2", ["S2"]),
-        ("L", ["L1", "L2"]),
+        ("L", L),
     ],
 )
 def test_a_selection_names_areas_or_ids(only, chosen):
@@ -406,8 +414,22 @@ def test_a_trial_that_forgets_its_momentum_is_found(two_schedulers, room, monkey
     assert all("weights_sha256" in row["differs"] for row in verdict.evidence)
 
 
-def test_r4_says_why_it_cannot_be_tested_on_a_cpu(room):
-    """Without a CUDA device R4 is not testable, and is not passed over."""
-    verdict = resume.r4(room)
-    assert verdict.word == "not testable here"
-    assert "no CUDA device" in verdict.seen
+@pytest.mark.parametrize(
+    ("where", "device", "num_gpus", "reason"),
+    [
+        ("G", "cpu", 0, "there is no CUDA device here"),
+        ("G2", "cuda", 1, "it takes two CUDA devices, and there is one here"),
+        ("G2", "cuda", 2, ""),
+        ("C,G", "cpu", 0, ""),
+    ],
+)
+def test_what_a_machine_lacks_is_said(where, device, num_gpus, reason):
+    """A claim about GPUs is not testable without them; one about both is tested on the CPU alone."""
+    assert not_testable(where, device, num_gpus) == reason
+
+
+def test_a_claim_about_gpus_is_not_asked_without_one(room):
+    """R4 is not testable on a CPU, says why, and runs nothing."""
+    row, evidence = run.judged(BY_ID["R4"], room)
+    assert (row["verdict"], row["seen"]) == ("not testable here", "there is no CUDA device here")
+    assert not evidence

@@ -5,7 +5,8 @@ import torch
 
 from lrbench.calls import class_names
 from lrbench.errors import InputError
-from lrbench.factors import Warmup, check_level
+from lrbench.factors import check_level
+from lrbench.levels import Warmup
 from lrbench.shares import resolve_share
 from lrbench.tests.helpers.calls import EVERY_ARGUMENT
 from lrbench.tests.helpers.studies import DIGITS, USERS
@@ -205,7 +206,7 @@ def test_what_is_planned_is_what_training_applies(name, run):
         (f"LambdaLR({USERS}:havle)", "Did you mean 'halve'?"),
         (
             f"ChainedScheduler([LambdaLR([{USERS}:half, {USERS}:half]), CyclicLR(0.1, [1, 1, 1])])",
-            "Expected 3 lr_lambdas",
+            "LambdaLR has 2 lr_lambda for 3 parameter groups",
         ),
     ],
 )

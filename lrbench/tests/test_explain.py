@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -28,7 +30,8 @@ from torch.optim.lr_scheduler import (
 from lrbench import schedulers as ours
 from lrbench.calls import class_names
 from lrbench.errors import InputError
-from lrbench.explain import _texts, explain_command, explanation, names, signature
+from lrbench.explain import _plans, _texts, explain_command, explanation, names, signature
+from lrbench.preview import by_formula, compute
 from lrbench.preview_plans import read_plans
 from lrbench.tests.helpers.commands import lrbench
 
@@ -81,6 +84,50 @@ def test_an_example_can_stand_in_a_study_and_a_brief_fits_a_line(name):
     told = explanation(name)
     assert len(told.brief) <= 80 - 2 - max(map(len, names()))
     read_plans([told.example], lr=None, epochs=None, steps_per_epoch=1, interval="epoch", warmup=None)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_curve_of_an_example_is_torchs(name):
+    """What is drawn by formula, without torch, is what torch's own scheduler gives, with the same warnings."""
+    told = explanation(name)
+    (plan,), _ = _plans(told.example, told.warmup)
+    (torchs,), drawn = compute([plan]), by_formula(plan)
+    for found, expected in ((drawn.lr, torchs.lr), (drawn.best_case, torchs.best_case)):
+        assert found == [pytest.approx(rates, rel=1e-9, abs=1e-12) for rates in expected]
+    assert (drawn.warnings, drawn.label) == (torchs.warnings, torchs.label)
+
+
+def test_an_explanation_loads_no_torch():
+    """A name is explained in a fraction of a second; torch alone takes longer to import."""
+    code = """
+import sys
+from lrbench.explain import explain_command, names
+for name in (None, *names()):
+    explain_command(name)
+print([name for name in ("torch", "numpy", "pandas", "matplotlib") if name in sys.modules])
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_is_given_by_name_only_is_said(capsys):
+    """WarmupLR's numbers are keyword-only; what Python takes by position too has no such word."""
+    shown = {argument.name: argument.by_name_only for argument in explanation("WarmupLR").arguments}
+    assert shown == {"scheduler": False, "kind": False, "num_steps": True, "factor": True, "beta2": True}
+    assert not any(argument.by_name_only for argument in explanation("StepLR").arguments)
+    assert "the multiplier of the constant kind (by its name only)" in explain(capsys, "WarmupLR")
+
+
+def test_a_warm_up_is_told_for_a_study_a_preview_and_a_loop(capsys):
+    """Each place has its line, and the one for a loop of one's own builds what it says."""
+    out = explain(capsys, "WarmupLR").splitlines()
+    at = out.index("  # in a study file")
+    assert out[at + 2] == '  warmup = {kind = "linear", fraction = 0.1}'
+    assert out[at + 3] == "  # for a preview"
+    assert out[at + 5] == "  # in a training loop of your own"
+    made: dict = {"optimizer": sgd(0.5)}
+    exec(explanation("WarmupLR").import_line, {"ReduceLROnPlateau": ReduceLROnPlateau}, made)
+    assert rate(made["scheduler"]) == 0.5 / 1000
 
 
 def test_the_issues_that_users_opened_are_answered():

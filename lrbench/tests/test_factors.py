@@ -6,7 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from lrbench.calls import arguments_model, class_names
-from lrbench.factors import FACTORS, REQUIRED, SEEDS, Trial, Warmup, check_level
+from lrbench.errors import InputError
+from lrbench.factors import FACTORS, REQUIRED, SEEDS, Trial, check_level
+from lrbench.levels import Warmup
 
 PLAIN = Trial(workload="digits-cnn")
 # for each factor another level than the default
@@ -28,6 +30,7 @@ OTHER = {
     "precision": "bf16",
     "channels_last": True,
     "compile": "default",
+    "poke_ulps": 1,
     "num_threads": 2,
     "device": "cpu",
     "seed": 1,
@@ -180,6 +183,8 @@ def test_labels_say_a_factor_as_a_row_does():
             "'linear', 'constant', 'exponential', 'untuned_linear' or 'untuned_exponential'",
         ),
         ({"kind": "untuned_linear", "steps": 3}, "takes its length from beta2"),
+        ({"kind": "untuned_linear", "beta2": 1.0}, "less than 1"),
+        ({"kind": "linear", "steps": 3, "beta2": 0.9}, 'kind = "linear" has no beta2'),
         ("on", "'off' or a table"),
     ],
 )
@@ -188,8 +193,9 @@ def test_a_warmup_is_whole_or_refused(warmup, wrong):
     with pytest.raises(ValueError, match=r".") as caught:
         check_level("warmup", warmup)
     assert wrong in str(caught.value)
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError) as caught:
         Trial(workload="digits-cnn", warmup=warmup)
+    assert wrong in str(caught.value)
 
 
 def test_a_trial_is_a_value():
@@ -198,3 +204,48 @@ def test_a_trial_is_a_value():
         PLAIN.epochs = 3
     with pytest.raises(ValidationError):
         Warmup(kind="linear", steps=3).steps = 4
+
+
+@pytest.mark.parametrize(
+    ("factors", "problems"),
+    [
+        (
+            {"workload": "digits", "epoch": 3, "scheduler": "StepLR(step=3)", "seed": -1},
+            [
+                ("workload found 'digits'; allowed: ", "Did you mean 'digits-cnn'?"),
+                ("epoch is no factor; allowed: ", "Did you mean 'epochs'?"),
+                ("scheduler.step_size is missing and has no default", ""),
+                ("scheduler.step is unknown; StepLR's arguments: step_size, ", "Did you mean 'step_size'?"),
+                ("seed found -1; allowed: at least 0", ""),
+            ],
+        ),
+        ({"workload": "digits-cnn", "lr": 0.1}, [("lr is no factor: it is called base_lr here", "")]),
+        ({"scheduler": "StepLR(3)"}, [('workload is missing: give workload="digits-cnn"', "")]),
+        (
+            {"workload": "my_net:workload", "epochs": 3, "optimizer": "SGD"},
+            [
+                ("batch_size is missing, and the workload has no recipe for it: give batch_size=128", ""),
+                ("base_lr is missing, and the workload has no recipe for it: give base_lr=0.1", ""),
+            ],
+        ),
+        (
+            {"workload": "digits-cnn", "optimizer": "LBFGS", "precision": "fp16"},
+            [("LBFGS evaluates the loss itself, ", "use bf16 or fp32")],
+        ),
+        ({"workload": "digits-cnn", "device": "cud"}, [("device found 'cud'; allowed: auto, cpu, cuda or cuda:N", "")]),
+    ],
+)
+def test_a_trial_tells_all_its_mistakes_as_a_study_does(factors, problems):
+    """From Python too: each factor at fault, what was found, what is allowed, what was meant; no word of pydantic."""
+    with pytest.raises(InputError) as caught:
+        Trial(**factors)
+    assert len(caught.value.problems) == len(problems)
+    for found, (beginning, end) in zip(caught.value.problems, problems, strict=True):
+        assert found.startswith(beginning)
+        assert found.endswith(end)
+
+
+def test_the_allowed_devices_are_told_once():
+    """Where a factor's meaning is what is allowed, the error does not say it twice."""
+    with pytest.raises(ValueError, match=r"found 'cud'; allowed: auto, cpu, cuda or cuda:N$"):
+        check_level("device", "cud")

@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from lrbench.errors import InputError
-from lrbench.factors import Warmup, check_level
-from lrbench.shares import resolve_share
+from lrbench.factors import check_level
+from lrbench.levels import Warmup
+from lrbench.lr_plan import judge
+from lrbench.shares import resolve_share, resolved
 from lrbench.tests.helpers.studies import USERS
-from lrbench.trial.optim import build_optimizer, build_scheduler, warmup_factors, warmup_length
+from lrbench.trial.curves import planned_lr
+from lrbench.trial.optim import build_optimizer, build_scheduler, in_closed_form, warmup_factors, warmup_length
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,8 @@ def test_the_length_of_a_warmup_is_its_steps_or_its_fraction(warmup, num_steps, 
         (Warmup(kind="exponential", steps=2), 100, [1 - e**-0.5, 1 - e**-1.0, 1 - e**-1.5]),
         (Warmup(kind="untuned_linear"), 8, [1 / 8, 2 / 8, 3 / 8]),  # 2 / (1 - 0.75)
         (Warmup(kind="untuned_exponential"), 100, [1 - e**-0.25, 1 - e**-0.5]),
+        (Warmup(kind="untuned_linear", beta2=0.5), 4, [1 / 4, 2 / 4, 3 / 4, 1]),  # in place of the optimizer's
+        (Warmup(kind="untuned_exponential", beta2=0.5), 100, [1 - e**-0.5, 1 - e**-1.0]),
     ],
 )
 def test_a_warmup_multiplies_by_its_formula(warmup, length, factors):
@@ -140,3 +145,27 @@ def test_a_callable_that_is_not_there_is_one_clear_error(reference, said):
         build_scheduler({"name": "LambdaLR", "interval": "epoch", "lr_lambda": reference}, optimizer, 20)
     assert said in str(caught.value)
     assert reference in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        ("SequentialLR([ConstantLR(0.5), StepLR(2)], [1])", ["SequentialLR", "ConstantLR", "StepLR"]),
+        ("SequentialLR([ConstantLR(0.5), LambdaLR(math:exp), OneCycleLR(1)], [1, 2])", ["SequenceLR"]),
+        ("SequentialLR([ConstantLR(0.5), ChainedScheduler([StepLR(1), LinearLR()])], [1])", ["SequenceLR"]),
+        ("SequenceLR([SequentialLR([CyclicLR(1, 2), StepLR(1)], [1])], [])", ["SequenceLR", "SequenceLR"]),
+        ("ChainedScheduler([LambdaLR(math:exp), LambdaLR(math:exp)])", ["ProductLR", "LambdaLR", "LambdaLR"]),
+    ],
+)
+def test_what_is_judged_is_what_was_built(call, names):
+    """The plan of a composition stands under the name of the class that was built for it, at every depth."""
+    scheduler = check_level("scheduler", call)
+    table, load = in_closed_form(resolved(scheduler, 5))
+    children = [child["name"] for child in table["schedulers"]]
+    assert [table["name"], *children][: len(names)] == names
+    course = {"scheduler": scheduler, "optimizer": {"name": "SGD"}, "base_lr": 0.1, "warmup": "off"}
+    applied = planned_lr(**course, epochs=5, steps_per_epoch=1)
+    plan = {"interval": "epoch", "base_lrs": [0.1], "steps_per_epoch": 1, "num_steps": 5, "call": load}
+    assert judge(applied, table, **plan, scheduler_steps=[1, 2, 3, 4, 5]).sentence.startswith(
+        f"{names[0]} was applied as planned"
+    )

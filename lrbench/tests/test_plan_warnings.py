@@ -3,7 +3,9 @@
 import pytest
 
 from lrbench.closed_forms import rates
-from lrbench.plan_warnings import departures, warnings_on
+from lrbench.factors import Trial
+from lrbench.plan_warnings import departures, study_warnings, warnings_on
+from lrbench.tests.helpers.studies import USERS
 
 COSINE, ANY = {"name": "CosineAnnealingLR", "T_max": 4}, {"name": "LambdaLR"}
 PLATEAU = {"name": "ReduceLROnPlateau"}
@@ -65,7 +67,9 @@ def test_what_is_odd_is_said_and_nothing_else(courses, table, warmup_steps, said
         ({"name": "PolynomialLR", "total_iters": 10}, 30, ["zero from step 10"]),
         ({"name": "LinearLR", "start_factor": 1.0, "end_factor": 0.0, "total_iters": 10}, 30, ["zero from step 10"]),
         ({"name": "LinearLR"}, 30, ["never decays"]),
-        ({"name": "ConstantLR", "factor": 1.0}, 30, ["never decays"]),
+        ({"name": "ConstantLR", "factor": 1.0}, 30, []),  # the baseline, which is meant to be constant
+        ({"name": "ConstantLR", "factor": 0.5}, 30, ["never decays"]),
+        ({"name": "LambdaLR", "lr_lambda": lambda step: 1.0}, 30, ["never decays"]),
         (
             {"name": "SequenceLR", "schedulers": [{"name": "LinearLR"}, COSINE], "milestones": [5]},
             20,
@@ -92,3 +96,60 @@ def test_a_departure_is_found_at_any_depth_and_told_once():
     assert departures(table) == ("torch's ConstantLR with total_iters = 0 keeps its first rate for ever",)
     inner = [{"name": "SequenceLR", "schedulers": [COSINE], "milestones": []}, {"name": "LambdaLR"}]
     assert departures({"name": "ProductLR", "schedulers": inner}) == ()
+
+
+def test_each_group_is_judged_by_the_schedule_of_its_own():
+    """Beside a cosine that climbs again, a constant baseline is meant, and a decay that zigzags is no cosine."""
+    zigzag = {"name": "LambdaLR"}
+    table = {"name": "PerGroupLR", "schedulers": [{"name": "ConstantLR", "factor": 1.0}, zigzag, COSINE]}
+    assert warnings_on([[1.0, 1.0], [3.0, 1.0, 0.0, 1.0, 2.5], [3.0, 1.0, 0.0, 1.0, 2.5]], table, 0) == (
+        "rebounds past T_max: from 0 it climbs back to 2.5 within the budget (parameter group 2)",
+    )
+
+
+def trial(scheduler="ConstantLR(1.0)", **factors) -> Trial:
+    return Trial(**{"workload": "digits-cnn", "epochs": 8, "scheduler": scheduler, **factors})
+
+
+LIMITED = {"base": "digits-cnn", "train_limit": 128}  # two steps of 64 an epoch at the most
+
+
+@pytest.mark.parametrize(
+    ("trials", "said"),
+    [
+        ([trial()], []),
+        ([trial("PolynomialLR(3)")], ["zero from epoch 3: the last 5 of 8 epochs train nothing"]),
+        ([trial("PolynomialLR(50%)")], ["zero from epoch 4: the last 4 of 8 epochs train nothing"]),
+        ([trial("CosineAnnealingLR(4)")], ["rebounds past T_max: from 0 it climbs back to 0.0853553 within"]),
+        ([trial("LinearLR(0.5)", base_lr=x, seed=s) for x in (0.2, 0.1) for s in (0, 1)], ["never decays: the last"]),
+        ([trial("PolynomialLR(3)", epochs=e) for e in (3, 4)], ["zero from epoch 3: the last 1 of 4 epochs"]),
+        ([trial({"name": "PolynomialLR", "total_iters": 3, "interval": "step"})], []),  # of how many steps?
+        ([trial("ReduceLROnPlateau(patience=0)")], []),
+        ([trial(f"{USERS}:not_there(k=2)"), trial("LambdaLR(no.module:here)")], []),  # own code is not run
+        ([trial("ChainedScheduler([StepLR(1), LambdaLR(no.module:here)])")], ["built as lrbench's ProductLR, which"]),
+        (
+            [trial("SequentialLR([ConstantLR(0.5), ReduceLROnPlateau()], [2])")],
+            ["built as lrbench's SequenceLR, which does what torch documents of SequentialLR"],
+        ),
+        ([trial("OneCycleLR(0.1, total_steps=3)")], []),  # refused with its reason before anything trains
+        ([trial(workload=LIMITED, warmup={"kind": "linear", "steps": 16})], []),
+        (
+            [trial(workload=LIMITED, warmup={"kind": "linear", "steps": 17})],
+            ["warm-up longer than the budget: 17 steps of at most 16"],
+        ),
+        ([trial(warmup={"kind": "linear", "steps": 10**6})], []),  # the data will tell how many steps there are
+        ([trial(workload=LIMITED, warmup={"kind": "exponential", "steps": 17})], []),
+    ],
+)
+def test_a_study_is_told_once_what_is_odd_and_known_of_its_schedules(trials, said):
+    """Before any data is read: each odd schedule by its call, once for all seeds and base rates, and nothing else."""
+    found = study_warnings(trials)
+    assert len(found) == len(said)
+    for sentence, part in zip(found, said, strict=True):
+        assert part in sentence.split(": ", 1)[1]
+
+
+def test_a_schedule_over_several_budgets_says_which():
+    """Where epochs vary, the warning names the one that it is about."""
+    (said,) = study_warnings([trial("PolynomialLR(3)", epochs=epochs) for epochs in (3, 4)])
+    assert said == "PolynomialLR(total_iters=3) over 4 epochs: zero from epoch 3: the last 1 of 4 epochs train nothing"

@@ -4,11 +4,12 @@ import io
 import json
 import subprocess
 import sys
+from time import perf_counter
 
 import pytest
 
 from lrbench.errors import InputError
-from lrbench.preview import compute, preview_command
+from lrbench.preview import Schedule, compute, preview_command
 from lrbench.preview_plans import read_metric, read_plans
 from lrbench.sparkline import notable_epochs, sparkline
 from lrbench.study import studies_folder
@@ -206,8 +207,8 @@ def test_what_a_user_would_hardly_want_is_warned_of(capsys):
     out = preview(capsys, *calls, epochs=8)
     warned = [line.strip() for line in out.splitlines() if line.startswith("  warning: ")]
     assert [line.split(": ")[1] for line in warned] == [
-        "falls below 0 at step 2",
-        "zero from step 3",
+        "falls below 0 at epoch 2",
+        "zero from epoch 3",
         "rebounds past T_max",
         "never decays",
     ]
@@ -321,6 +322,7 @@ def test_a_file_that_holds_no_metric_is_refused_with_the_place(content, said, tm
     [
         ("StepLR(3)", "1,2,3", "only ReduceLROnPlateau does"),
         ("ReduceLROnPlateau", "1,2,3", "3 values, and step() is called 9 times: give at least 8 values"),
+        ("ReduceLROnPlateau", "1,2,3", "or fewer epochs: --epochs 4"),
         ("ReduceLROnPlateau", "losses.json", "value 1 is 'losses.json', which is no number"),
         ("ReduceLROnPlateau", " , ", "write the values with commas"),
     ],
@@ -513,3 +515,71 @@ def test_each_group_of_a_per_group_scheduler_is_drawn(capsys):
     assert schedule["lr"] == [[1.0, 1.0], [0.75, 1.0], [0.5, 0.5], [0.25, 0.5]]
     assert (schedule["area"], schedule["mean_share"]) == ([2.5, 3.0], [0.625, 0.75])
     assert "\n  group 1\n" in preview(capsys, call, lr=1.0, epochs=4)
+
+
+def test_a_warm_up_that_follows_beta2_is_drawn_for_the_beta2_that_is_given(capsys):
+    """2 / (1 - 0.5) steps; without one the preview's optimizer has none to follow, and the line to type is said."""
+    given = {"kind": "untuned_linear", "beta2": 0.5}
+    options = {"lr": 1.0, "epochs": 2, "steps_per_epoch": 3}
+    plans, notes = read_plans(["ConstantLR(1.0)"], **options, interval="epoch", warmup=given)
+    assert compute(plans)[0].lr == [[0.25, 0.5, 0.75, 1.0, 1.0, 1.0]]
+    assert notes == ["drawn with untuned linear warm-up by beta2 = 0.5"]
+    with pytest.raises(InputError, match=r'kind = "untuned_linear", beta2 = 0\.999'):
+        preview(capsys, "ConstantLR(1.0)", warmup={"kind": "untuned_linear"})
+
+
+def test_the_advice_on_a_metric_is_enough_and_no_more(capsys):
+    """The number of values, and of epochs, that a refusal names is the least, or most, that is taken."""
+    call, options = "ReduceLROnPlateau(patience=0)", {"interval": "step", "steps_per_epoch": 3}
+    with pytest.raises(InputError, match=r"step\(\) is called 9 times: give at least 8 .*--epochs 2$"):
+        preview(capsys, call, metric="1,1,1,1,1,1", epochs=3, **options)
+    preview(capsys, call, metric="1,1,1,1,1,1", epochs=2, **options)
+    preview(capsys, call, metric="1,1,1,1,1,1,1,1", epochs=3, **options)
+    with pytest.raises(InputError, match=r"decides nothing any more\)$"):  # not even one epoch
+        preview(capsys, call, metric="1", epochs=3, **options)
+
+
+def test_a_warning_beside_a_figure_names_the_schedule_alone(tmp_path, capsys):
+    """What a schedule is drawn for is no part of its name: the name is a call that can be typed again."""
+    call = "SequentialLR(schedulers=[ConstantLR(factor=0.5), ReduceLROnPlateau()], milestones=[2])"
+    options = {"lr": 0.1, "epochs": 4, "steps_per_epoch": 1, "interval": "epoch", "warmup": None, "as_json": False}
+    preview_command([call], **options, out=tmp_path / "a.svg")
+    (warning,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("warning"))
+    assert warning.startswith(f"warning: {call}: built as lrbench's SequenceLR")
+
+
+@pytest.mark.parametrize("call", ["WarmupLR(StepLR(30), linear)", "WarmupLR(kind=linear)", "WarmupLR"])
+def test_a_warm_up_that_is_typed_as_a_scheduler_is_told_where_it_stands(call):
+    """The line for a preview, and the one for a study."""
+    with pytest.raises(InputError) as error:
+        read_plans([call], lr=None, epochs=None, steps_per_epoch=1, interval="epoch", warmup=None)
+    assert "--warmup '{kind=\"linear\", fraction=0.1}'" in str(error.value)
+    assert 'warmup = { kind = "linear", fraction = 0.1 }' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("interval", "epochs", "said"),
+    [
+        ("epoch", 100_000_000, "found 100,000,000 epochs; allowed: at most 1,000,000 rates in a preview, so type "),
+        ("step", 10_001, "found 10,001 epochs of 100 steps are 1,000,100 rates; .* so type --epochs 10000$"),
+    ],
+)
+def test_a_preview_has_an_end(interval, epochs, said):
+    """More rates than anybody draws are refused before any is computed, with what to type."""
+    with pytest.raises(InputError, match=said):
+        read_plans([STEPLR], lr=None, epochs=epochs, steps_per_epoch=100, interval=interval, warmup=None)
+
+
+def test_a_long_schedule_is_drawn_in_time_that_grows_with_its_length():
+    """Whether a log scale fits is decided in one pass over the rates: 200,000 of them in a moment."""
+    lr = [[0.1 * 0.9999**step for step in range(200_000)]]
+    one = {"name": "x", "label": "x", "base_lr": 0.1, "epochs": 2000, "steps_per_epoch": 100}
+    began = perf_counter()
+    assert Schedule(**one, lr=lr, best_case=[], warnings=()).on_log_scale
+    assert perf_counter() - began < 2  # 0.02 s; a pass for each rate took minutes
+
+
+def test_the_baseline_is_not_told_that_it_never_decays(capsys):
+    """ConstantLR(factor=1) is what every schedule is compared with: constant is what it is meant to be."""
+    assert "warning" not in preview(capsys, "ConstantLR(factor=1)", epochs=3)
+    assert "warning: never decays" in preview(capsys, "ConstantLR(factor=0.5)", epochs=9)

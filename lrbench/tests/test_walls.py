@@ -17,8 +17,10 @@ DESCRIBES = {
     "lrbench.calls",
     "lrbench.checkpoints",
     "lrbench.closed_forms",
+    "lrbench.divergence",
     "lrbench.errors",
     "lrbench.factors",
+    "lrbench.levels",
     "lrbench.lr_plan",
     "lrbench.nvml",
     "lrbench.place",
@@ -31,6 +33,9 @@ DESCRIBES = {
     "lrbench.start",
     "lrbench.study",
     "lrbench.torchvision_data",
+    "lrbench.traces",
+    "lrbench.ulps",
+    "lrbench.warmups",
     "lrbench.watch",
     "lrbench.workloads",
 }
@@ -124,8 +129,9 @@ def test_torch_is_loaded_in_the_trial_room_alone(name):
 
 
 def test_the_trial_room_has_three_doors():
-    """Two executors and the preview enter the trial room, inside their functions; nobody else does."""
-    outside = {name for name in MODULES if not in_room(name, "lrbench.trial")}
+    """Two executors and the preview enter the trial room, inside their functions; besides them only the claims do,
+    which ask things of its parts in processes of their own."""
+    outside = {name for name in MODULES if not in_room(name, "lrbench.trial") and not in_room(name, "lrbench.claims")}
     entering = {name for name in outside if any(in_room(module, "lrbench.trial") for module in EVERYWHERE[name])}
     assert entering <= {"lrbench.executors.inline", "lrbench.executors.zygote", "lrbench.preview"}
     assert "lrbench.executors.zygote" in entering
@@ -138,8 +144,9 @@ def test_lrbench_and_analysis_meet_in_the_rows():
         if in_room(name, "analysis"):
             known = {module for module in found if in_room(module, "lrbench")}
             met = {"lrbench", "lrbench.errors", "lrbench.record", "lrbench.store", "lrbench.study"}
+            met |= {"lrbench.divergence"}  # which compares two rows
             assert known <= met, name
-        elif name not in ("lrbench.cli", "lrbench.preview") and not in_room(name, "lrbench.claims"):
+        elif name not in ("lrbench.audit", "lrbench.cli", "lrbench.preview") and not in_room(name, "lrbench.claims"):
             assert not any(in_room(module, "analysis") for module in found), name
 
 
@@ -160,7 +167,8 @@ def loaded_after(code: str) -> set[str]:
 
 HELP = """
 from lrbench.cli import main
-for arguments in (["--help"], ["run", "--help"], ["preview", "--help"], ["data", "fetch", "--help"], ["--version"]):
+commands = ([], ["run"], ["preview"], ["data", "fetch"], ["diverge"])
+for arguments in (*([*command, "--help"] for command in commands), ["--version"]):
     sys.argv = ["lrbench", *arguments]
     try:
         main()

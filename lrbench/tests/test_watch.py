@@ -220,6 +220,13 @@ def test_the_fast_digest_separates_what_the_slow_one_does():
     assert fast_digest([("x", base.clone())]) in digests
 
 
+def test_a_single_value_of_a_larger_tensor_has_a_digest():
+    """One value keeps the stride of the tensor that it was cut from; its digest is that of the value."""
+    one = torch.tensor([[1.0, 2.0], [3.0, 4.0]])[:1, 1]
+    assert torch.tensor([1 + 2j]).imag.stride() == (2,)
+    assert fast_digest([("x", torch.tensor([1 + 2j]).imag)]) == fast_digest([("x", one)])
+
+
 def test_the_optimizers_state_is_flat_whatever_it_holds():
     """Tensors, counts and LBFGS's lists of directions are all in the digest, by name."""
     parameter = nn.Parameter(torch.ones(2))

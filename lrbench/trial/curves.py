@@ -14,12 +14,10 @@ from typing import Literal
 import torch
 from torch.optim import Optimizer
 
+from lrbench.closed_forms import num_groups
 from lrbench.errors import InputError
-from lrbench.factors import MONITORS, Warmup
+from lrbench.levels import MONITORS, Warmup
 from lrbench.trial.optim import before_training, build_optimizer, build_scheduler, warmup_factors, warmup_length
-
-# arguments that may give each parameter group its own value
-_PER_GROUP = ("lr_lambda", "min_lr", "max_lr", "base_lr", "base_momentum", "max_momentum")
 
 
 def planned_lr(
@@ -77,19 +75,6 @@ def warmup_steps(warmup: Warmup | Literal["off"], optimizer: dict, num_steps: in
         return warmup_length(
             warmup, num_steps, build_optimizer(optimizer, [torch.zeros(1, 1, requires_grad=True)], 1.0)
         )
-
-
-def num_groups(scheduler: dict) -> int:
-    """Return how many parameter groups a scheduler's arguments speak of.
-
-    >>> num_groups({"name": "LambdaLR", "lr_lambda": ["m:a", "m:b"]}), num_groups({"name": "StepLR", "step_size": 3})
-    (2, 1)
-    """
-    lengths = [len(scheduler[key]) for key in _PER_GROUP if isinstance(scheduler.get(key), list)]
-    children = scheduler.get("schedulers", [])
-    if scheduler["name"] == "PerGroupLR":  # each of its children sees one group alone
-        return max(1, len(children))
-    return max([1, *lengths, *map(num_groups, children)])
 
 
 def _metrics(scheduler: dict, metric: Literal["never improves", "always improves"] | list[float]) -> Iterator[tuple]:

@@ -31,8 +31,11 @@ def _digest(state, named: Named) -> str:
         plain = tensor.detach()
         if plain.device.type != "cpu" or not plain.is_contiguous():
             plain = plain.to("cpu", memory_format=torch.contiguous_format).contiguous()
+        flat = plain.reshape(-1)  # view refuses a zero-dimensional tensor
+        if flat.stride() != (1,):  # and a single value that keeps the stride of what it was cut from
+            flat = flat.clone(memory_format=torch.contiguous_format)
         state.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
-        state.update(plain.reshape(-1).view(torch.uint8).numpy())  # reshape: view refuses a zero-dimensional tensor
+        state.update(flat.view(torch.uint8).numpy())
     return state.hexdigest()
 
 

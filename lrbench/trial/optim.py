@@ -2,7 +2,7 @@
 
 Classes are torch's own, by name, with torch's own arguments. What a table adds: shares of the budget ("30%"), names of
 callables ("module:attr"), and the warm-up, which multiplies the scheduled rate and leaves the scheduler alone. What
-this does *not* do: check names and arguments (`lrbench.factors` did), or step anything in training.
+this does *not* do: check names and arguments (`lrbench.levels` did), or step anything in training.
 """
 
 import inspect
@@ -10,7 +10,6 @@ import math
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from fractions import Fraction
 from functools import partial
 from typing import Literal
 
@@ -18,17 +17,16 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lrbench import schedulers, schedules
-from lrbench.calls import COMPOSITES, class_names, is_reference, own_schedulers
+from lrbench import schedulers
+from lrbench.calls import is_reference, own_schedulers
 from lrbench.errors import InputError
-from lrbench.factors import Warmup
-from lrbench.plan_warnings import departures
-from lrbench.shares import half_up, resolved
+from lrbench.levels import Warmup, wrong_groups
+from lrbench.plan_warnings import REPLACED, built_as
+from lrbench.shares import resolved
 from lrbench.trial.workload import load_attribute
+from lrbench.warmups import multiplier, num_warmup_steps
 
 _OURS = ("name", "interval", "monitor", "last_epoch")
-# Which of lrbench's compositions does what torch documents, where torch's own does otherwise.
-_RIGHT = {"SequentialLR": "SequenceLR", "ChainedScheduler": "ProductLR"}
 
 
 def build_optimizer(table: dict, parameters, base_lr: float) -> Optimizer:
@@ -60,31 +58,17 @@ def build_scheduler(table: dict, optimizer: Optimizer, budget: int) -> LRSchedul
     decays it once more where k + 1 is a milestone of StepLR or MultiStepLR; SequentialLR starts over.)
 
     Where torch's SequentialLR or ChainedScheduler does otherwise than it documents, and where it refuses what it could
-    hold, it is built as lrbench's SequenceLR or ProductLR: see `built_as`.
+    hold, it is built as lrbench's SequenceLR or ProductLR: see `lrbench.plan_warnings.built_as`.
 
     Raises InputError where a named callable is missing or of no use, and for what torch would accept and get wrong.
     """
+    if wrong := wrong_groups(table, len(optimizer.param_groups)):
+        raise InputError(wrong)
     scheduler = _build(resolved(table, budget), optimizer)
     with before_training():
         for _ in range(table.get("last_epoch", -1) + 1):
             scheduler.step()
     return scheduler
-
-
-def built_as(table: dict) -> str:
-    """Return the name of the class that a scheduler's table is built as: its own, but for torch's faulty compositions.
-
-    Those are nested ones, and what `lrbench.plan_warnings.departures` tells.
-
-    >>> built_as({"name": "SequentialLR", "schedulers": [{"name": "ReduceLROnPlateau"}], "milestones": []})
-    'SequenceLR'
-    """
-    name = table["name"]
-    if name not in _RIGHT:
-        return name
-    simple = set(class_names("scheduler")) - {"ReduceLROnPlateau", *_RIGHT} | {*own_schedulers()} - {*COMPOSITES}
-    flat = all(child["name"] in simple for child in table["schedulers"])
-    return name if flat and not departures(table) else _RIGHT[name]
 
 
 def _build(table: dict, optimizer: Optimizer) -> LRScheduler:
@@ -97,7 +81,7 @@ def _build(table: dict, optimizer: Optimizer) -> LRScheduler:
         arguments[key] = [_callable(item) for item in value] if isinstance(value, list) else _callable(value)
     if "schedulers" in arguments:
         _check_children(table)
-        if name in _RIGHT:
+        if name in REPLACED:
             arguments["schedulers"] = [_build(child, optimizer) for child in arguments["schedulers"]]
         else:
             arguments["schedulers"] = [partial(_build, child) for child in arguments["schedulers"]]
@@ -167,15 +151,21 @@ def before_training():
 def in_closed_form(table: dict) -> tuple[dict, Callable[[str], Callable]]:
     """Return the table and the loader of callables that `lrbench.lr_plan.judge` wants for a scheduler's resolved table.
 
-    They are the table itself and `load_attribute`, but for a user's function of the step, which is a LambdaLR.
+    They are the table under the names of the classes that are built from it (`built_as`) and `load_attribute`, but for
+    a user's function of the step, which is a LambdaLR.
     """
     if not is_reference(table["name"]):
-        return table, load_attribute
+        return _as_built(table), load_attribute
     arguments = {key: value for key, value in table.items() if key not in _OURS}
     found = load_attribute(table["name"])
     if inspect.isclass(found) or next(iter(inspect.signature(found).parameters)) == "optimizer":
         return table, load_attribute
     return {"name": "LambdaLR", "lr_lambda": table["name"]}, lambda _: partial(found, **arguments)
+
+
+def _as_built(table: dict) -> dict:
+    children = {"schedulers": [_as_built(child) for child in table["schedulers"]]} if "schedulers" in table else {}
+    return {**table, **children, "name": built_as(table)}
 
 
 def _callable(reference: str) -> Callable:
@@ -186,33 +176,11 @@ def _callable(reference: str) -> Callable:
 
 
 def warmup_length(warmup: Warmup | Literal["off"], num_steps: int, optimizer: Optimizer | None = None) -> int:
-    """Return the number of warm-up steps: `steps`, or `fraction` of num_steps rounded half up and at least 1.
+    """Return the number of warm-up steps; see `lrbench.warmups`. The untuned kinds follow the optimizer's beta2.
 
-    The untuned kinds take theirs from the optimizer's beta2: 2 / (1 - beta2) steps. An exponential warm-up nears 1
-    without end, and counts as every step of the trial. Raises InputError where an untuned kind meets an optimizer
-    without betas.
+    Raises InputError where an untuned kind gives no beta2 and the optimizer has no betas.
     """
-    if warmup == "off":
-        return 0
-    if warmup.kind == "untuned_linear":
-        return math.ceil(2 / (1 - _beta2(warmup, optimizer)))
-    if warmup.kind in ("exponential", "untuned_exponential"):
-        return num_steps
-    return _given_length(warmup, num_steps)
-
-
-def _given_length(warmup: Warmup, num_steps: int) -> int:
-    if warmup.steps is not None:
-        return warmup.steps
-    return max(1, half_up(Fraction(str(warmup.fraction)) * num_steps))
-
-
-def _beta2(warmup: Warmup, optimizer: Optimizer) -> float:
-    betas = optimizer.defaults.get("betas")
-    if betas is None:
-        name = type(optimizer).__name__
-        raise InputError(f'warmup.kind = "{warmup.kind}" follows beta2 of Adam and its kin; {name} has no betas')
-    return float(betas[1])
+    return num_warmup_steps(warmup, num_steps, _beta2(warmup, optimizer))
 
 
 def warmup_factors(
@@ -220,24 +188,26 @@ def warmup_factors(
 ) -> tuple[int, Callable[[int], float]]:
     """Return (length, w): the number of warm-up steps, and the multiplier w(step) on the scheduled rate, 0-based.
 
-    Formulas: lrbench.schedules, where each kind has its own.
-
     >>> import torch
     >>> adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], betas=(0.9, 0.75))
     >>> length, factor = warmup_factors(Warmup(kind="untuned_linear"), 100, adam)
     >>> length, [factor(step) for step in range(length)]
     (8, [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0])
     """
-    length = warmup_length(warmup, num_steps, optimizer)
-    if warmup == "off":
-        return 0, lambda step: 1.0
-    if warmup.kind == "linear":
-        return length, partial(schedules.linear_warmup, num_steps=length)
-    if warmup.kind == "constant":
-        return length, partial(schedules.constant_warmup, num_steps=length, factor=warmup.factor)
-    if warmup.kind == "exponential":
-        return length, partial(schedules.exponential_warmup, num_steps=_given_length(warmup, num_steps))
     beta2 = _beta2(warmup, optimizer)
-    if warmup.kind == "untuned_linear":
-        return length, partial(schedules.untuned_linear_warmup, beta2=beta2)
-    return length, partial(schedules.untuned_exponential_warmup, beta2=beta2)
+    return num_warmup_steps(warmup, num_steps, beta2), multiplier(warmup, num_steps, beta2)
+
+
+def _beta2(warmup: Warmup | Literal["off"], optimizer: Optimizer | None) -> float:
+    """Return the beta2 that an untuned warm-up follows: its own, or else the optimizer's; NaN for the other kinds."""
+    if warmup == "off" or not warmup.kind.startswith("untuned"):
+        return math.nan
+    if warmup.beta2 is not None:
+        return warmup.beta2
+    betas = optimizer.defaults.get("betas")
+    if betas is None:
+        raise InputError(
+            f'warmup.kind = "{warmup.kind}" follows beta2 of Adam and its kin; {type(optimizer).__name__} has no '
+            f'betas: write it out, {{ kind = "{warmup.kind}", beta2 = 0.999 }}, or take an optimizer with betas'
+        )
+    return float(betas[1])

@@ -1,0 +1,85 @@
+"""What a user means by a trial on the command line: a workload, a recorded row, a file, or a trace. No torch here.
+
+What this does *not* do: import the user's code or look whether the data are there (the check before a run does).
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrbench.errors import InputError, did_you_mean
+from lrbench.factors import Trial
+from lrbench.place import default_device
+from lrbench.record import NAMES
+from lrbench.store import load
+from lrbench.workloads import WORKLOADS
+
+MEANS = "a workload's name, module:attr, results/x#TRIAL_ID, or a trial as a .json or .toml file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A trial, what the user called it, and its recorded row ({} where it has none, or was changed since)."""
+
+    label: str
+    trial: Trial
+    row: dict
+
+
+def read_target(text: str, levels: dict, device: str = "auto") -> Target:
+    """Return the trial that `text` means, with `levels` in the place of its own; `device` stands in for "auto".
+
+    Raises InputError with everything that is wrong.
+    """
+    row: dict = {}
+    if "#" in text:
+        row = _recorded(text)
+        content, where = json.loads(row["trial"]), text
+    elif text.endswith((".json", ".toml")):
+        content, where = _in_file(Path(text)), text
+    elif text in WORKLOADS or ":" in text:
+        content, where = {"workload": text}, f"workload {text}"
+    else:
+        raise InputError(f"found {text!r}; allowed: {MEANS}.{did_you_mean(text, WORKLOADS)}")
+    content = {**content, **levels}
+    if content.get("device", "auto") == "auto":
+        content["device"] = default_device() if device == "auto" else device
+    try:
+        trial = Trial(**content)
+    except InputError as error:
+        raise InputError(*(f"{where}: {problem}" for problem in error.problems)) from None
+    return Target(label=text, trial=trial, row=row if row.get("trial_id") == trial.trial_id else {})
+
+
+def _recorded(text: str) -> dict:
+    """Return the row that "results/x#TRIAL_ID" means; the beginning of an id is enough where it is one row's alone."""
+    folder, _, wanted = text.rpartition("#")
+    rows = load(folder, columns=NAMES)
+    found = rows[[trial_id.startswith(wanted) for trial_id in rows["trial_id"]]]
+    if len(found) != 1:
+        known = ", ".join((found if len(found) else rows)["trial_id"].head(8))
+        what = "no trial begins" if found.empty else f"{len(found)} trials begin"
+        more = ", …" if len(found if len(found) else rows) > 8 else ""
+        raise InputError(f"{text}: {what} with {wanted!r} in {folder}; there are: {known}{more}")
+    row = found.iloc[0]
+    plain = {name: row[name] for name in NAMES if row[name] is not None}
+    return {name: value for name, value in plain.items() if not _is_null(value)}
+
+
+def _is_null(value: object) -> bool:
+    return not hasattr(value, "__len__") and value != value  # NaN and NaT
+
+
+def _in_file(path: Path) -> dict:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+    if not isinstance(content, dict) or "workload" not in content:
+        raise InputError(f'{path} is no trial: a table of factors, one of them workload = "digits-cnn"')
+    return content

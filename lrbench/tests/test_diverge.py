@@ -1,0 +1,197 @@
+"""The command: what A and B may be, what is printed and written, how it leaves, and what it refuses."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from lrbench.diverge import diverge, diverge_command
+from lrbench.errors import InputError, RunError
+from lrbench.factors import Trial
+from lrbench.sides import Sides
+from lrbench.targets import read_target
+from lrbench.tests.helpers.studies import DIGITS, RECIPE, linear
+from lrbench.trial.trace import OperatorTrace
+from lrbench.watch import Watch
+
+FAULTY = {"model": "lrbench.claims.faulty:numpy_noise", "data": "digits", "train_limit": 72}
+
+
+def command(a: str, b: str | None = None, **changes) -> int:
+    arguments = {"levels": {}, "levels_a": {}, "levels_b": {}, "steps": None, "device": "auto", "out": Path("found")}
+    return diverge_command(a, b, **{**arguments, "as_json": False, "data_root": None, **changes})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_trial(name: str, **factors) -> str:
+    Path(name).write_text(json.dumps({"workload": DIGITS, **RECIPE, **factors}))
+    return name
+
+
+@pytest.fixture(scope="module")
+def sides():
+    trials = [Trial(workload=workload, **RECIPE) for workload in (DIGITS, FAULTY)]
+    with Sides(trials) as opened:
+        yield opened
+
+
+@pytest.mark.slow
+def test_a_trial_run_twice_is_equal_to_the_bit(folder, capsys):
+    """Without B, A runs twice; equality leaves with 0, says how many steps were compared, and is written."""
+    assert command(write_trial("trial.json")) == 0
+    out, err = capsys.readouterr()
+    assert "equal to the bit: 2 steps" in out
+    assert err.startswith("starting two interpreters")
+    told = json.loads(Path("found/diverge.json").read_text())
+    assert (told["equal"], told["mismatch"], told["num_steps"]) == (True, None, 2)
+    assert told["a"] == told["b"]
+
+
+@pytest.mark.slow
+def test_what_differs_is_printed_written_and_tells_how_to_leave(folder, capsys):
+    """Another seed of the order leaves with 1; JSON says what is written to the folder."""
+    assert command(write_trial("trial.json"), levels_b={"seed_order": 1}, as_json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["equal"], told["mismatch"]["what"], told["mismatch"]["exact"]) == (False, "order", True)
+    assert told == json.loads(Path("found/diverge.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("factors", "what", "says"),
+    [
+        ({"seed_order": 1}, ("order",), "another data order"),
+        ({"base_lr": 0.2}, ("lr",), "the learning rates differ"),
+        ({"poke_ulps": 1000}, ("loss",), "weight (0.0.weight)"),
+        ({"poke_ulps": 1}, ("loss", "gradients", "weights"), "weight (0.0.weight)"),  # a loss may round one ulp away
+        ({"optimizer": "SGD(momentum=0.9)"}, ("optimizer",), "the two part in what they run"),
+        ({"seed_init": 1}, ("loss",), "the initial weights differ"),
+    ],
+    ids=["order", "rate", "weight", "weight by one ulp", "optimizer", "initialisation"],
+)
+def test_what_differs_is_named_by_what_it_changes_first(factors, what, says, sides, tmp_path):
+    """Another order, rate, weight or optimizer is named by what it changes first; the factors that differ are noted."""
+    a, b = (Trial(**{"workload": DIGITS, **RECIPE, **more}) for more in ({}, factors))
+    answer = diverge(a, b, folder=tmp_path, sides=sides)
+    assert answer.mismatch.what in what
+    assert says in "; ".join(answer.sentences)
+    assert f"they differ in {next(iter(factors))}" in "; ".join(answer.notes)
+    assert json.loads(json.dumps(answer.as_json()))["equal"] is False
+
+
+def test_no_more_steps_are_compared_than_were_asked_for(sides, tmp_path):
+    """Trials that part at step 3 are equal as far as step 2."""
+    a = Trial(**{"workload": DIGITS, **RECIPE, "epochs": 2})
+    b = Trial(**{"workload": DIGITS, **RECIPE, "epochs": 2, "scheduler": "StepLR(step_size=1)"})
+    short = diverge(a, b, folder=tmp_path, sides=sides, stop_after=2)
+    assert (short.equal, short.num_steps) == (True, 2)
+    whole = diverge(a, b, folder=tmp_path, sides=sides)
+    assert (whole.mismatch.what, whole.mismatch.step) == ("lr", 3)
+
+
+def test_a_forgotten_seed_is_noted(sides, tmp_path):
+    """NumPy's noise is an input from outside torch, its generator is named, and what to do is said."""
+    trial = Trial(workload=FAULTY, **RECIPE)
+    told = "; ".join(diverge(trial, trial, folder=tmp_path, sides=sides).sentences)
+    assert "aten.add.Tensor" in told
+    assert "A and B drew from NumPy's global generator, which torch.manual_seed does not seed" in told
+
+
+@pytest.mark.slow
+def test_recorded_rows_are_compared_as_they_are_and_run_again(finished, folder, capsys):
+    """Two rows of a study, by the beginning of their ids: what the rows say, and what two new runs say."""
+    _, results, _ = finished
+    from lrbench.store import load
+
+    rows = load(results, columns=["trial_id", "seed", "replicate"])
+    ids = {(row.seed, row.replicate): row.trial_id for row in rows.itertuples()}
+    assert command(f"{results}#{ids[0, 0][:10]}", f"{results}#{ids[0, 1]}", as_json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["recorded"]["equal"]
+    assert command(f"{results}#{ids[0, 0]}", f"{results}#{ids[1, 0]}") == 1
+    assert "as recorded: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_levels_that_are_set_make_another_trial_of_a_row(finished):
+    """A row whose trial was changed is no record of it any more, and only its description is taken."""
+    _, results, _ = finished
+    from lrbench.store import load
+
+    trial_id = load(results)["trial_id"].iloc[0]
+    kept = read_target(f"{results}#{trial_id}", {})
+    assert (kept.trial.trial_id, kept.row["trial_id"]) == (trial_id, trial_id)
+    assert read_target(f"{results}#{trial_id}", {"epochs": 3}).row == {}
+
+
+def test_toml_files_and_workloads_mean_trials_too(folder):
+    """A trial as TOML and as a workload's name are those that their factors make."""
+    Path("trial.toml").write_text('workload = "digits-cnn"\nseed = 3\n')
+    by_file, by_name = read_target("trial.toml", {}), read_target("digits-cnn", {"seed": 3})
+    assert by_file.trial.trial_id == by_name.trial.trial_id
+
+
+def test_traces_of_ones_own_are_compared_as_they_are(folder, capsys):
+    """Two trace files need no trial: equal ones leave with 0, others with 1, and one alone is refused."""
+    for name, seed in (("a.trace", 0), ("b.trace", 0), ("c.trace", 1)):
+        random.seed(seed)
+        with OperatorTrace(name):
+            torch.ones(2) * random.random()
+    assert command("a.trace", "b.trace") == 0
+    assert command("a.trace", "c.trace") == 1
+    assert "other: 0.844" in capsys.readouterr().out
+    assert command("a.trace", "c.trace", as_json=True) == 1
+    assert json.loads(capsys.readouterr().out)["kind"] == "entry"
+    with pytest.raises(InputError, match=r"lrbench diverge a.trace OTHER.trace"):
+        command("a.trace")
+
+
+@pytest.mark.parametrize(
+    ("text", "levels", "says"),
+    [
+        ("digits-cn", {}, "Did you mean 'digits-cnn'"),
+        ("digits-cnn", {"lr": 1.0}, "is called base_lr here"),
+        ("digits-cnn", {"epochs": 0, "seed": -1}, "epochs.*\n.*seed"),
+        ("missing.json", {}, "missing.json cannot be read"),
+        ("broken.json", {}, "broken.json: "),
+        ("list.json", {}, "list.json is no trial"),
+        ("results/none#abc", {}, "results/none"),
+        ("mynet:workload", {}, "workload mynet:workload: epochs is missing.*give epochs=10"),
+    ],
+)
+def test_what_means_no_trial_is_refused_with_what_to_type(text, levels, says, folder):
+    """Unknown names, factors and levels, and files that are none, raise InputError that says what is allowed."""
+    Path("broken.json").write_text("{")
+    Path("list.json").write_text("[]")
+    with pytest.raises(InputError, match=says.replace("\n", r"\n")):
+        read_target(text, levels)
+
+
+@pytest.mark.slow
+def test_an_id_that_is_not_one_rows_is_refused(finished):
+    """A beginning that several ids share, or none has, is refused with the ids that there are."""
+    _, results, _ = finished
+    with pytest.raises(InputError, match="6 trials begin with ''"):
+        read_target(f"{results}#", {})
+    with pytest.raises(InputError, match="no trial begins with 'zzz'"):
+        read_target(f"{results}#zzz", {})
+
+
+def test_a_trial_that_raises_is_told_with_its_own_words(sides):
+    """Code that raises while it trains ends the search with RunError: which of the two, and what it said."""
+    bad = Trial(workload=linear(fault="raise"), **RECIPE)
+    with pytest.raises(RunError, match=r"A did not come to its end(?s:.)*the user's own words"):
+        sides.run(bad, bad, (Watch(), Watch()), "")
+
+
+@pytest.mark.slow
+def test_a_trial_that_cannot_be_had_is_refused(folder):
+    """A model that is nowhere is bad input, told before anything trains."""
+    with pytest.raises(InputError, match="nowhere"):
+        command(write_trial("none.json", workload={**DIGITS, "model": "nowhere:net"}))
