@@ -79,7 +79,8 @@ def _difference_columns(name: str, c: Comparison | None, sign: int = 1) -> dict:
             f"{name}_p": math.nan,
         }
     estimate = t_interval(sign * c.differences)
-    p = c.corrected_p if estimate.n > 1 else math.nan
+    shown = estimate.n > 1 and c.differences.any()  # arms that are equal on every seed want no p
+    p = c.corrected_p if shown else math.nan
     return {
         f"{name}_points": estimate.value,
         f"{name}_points_low": estimate.low,

@@ -5,13 +5,15 @@ it. Types are arrow's names. A null means "does not apply here" (a GPU's clock o
 
 History of the schema
   1  2026-11  the first
+  2  2026-11  digests at steps, gradients, optimizer, order and losses; a sample of the weights; the accuracy of each
+              class; repeats of one batch; forgotten seeds; poke_ulps
 """
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PRINTED = "\n--- printed by the trial ---\n"  # stands in `error` before what the user's code had printed
 STATUSES = ("completed", "diverged", "out_of_memory", "timed_out", "crashed")
 
