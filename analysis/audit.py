@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import Estimate, break_even_interval, mismatch_bound, t_interval
-from lrbench.divergence import Mismatch, first_mismatch
+from lrbench.diverge.steps import Mismatch, first_mismatch
 from lrbench.errors import InputError
 from lrbench.record import BY_NAME, FLAT, PRINTED
 from lrbench.store import load

@@ -185,7 +185,7 @@ def _runs_differ(seen: list[Arm], see: str) -> list[Fault]:
 
 
 def _other_parents(audit: Audit, seen: list[Arm]) -> list[Fault]:
-    """Equal trials of two parts: their processes were forked from two parents, each of which imported the code anew."""
+    """Equal trials of two parts: forked from two parents, each with a hash seed and data of its own."""
     parts = [ended(part) for part in (audit.flags, audit.strict, audit.threads)]
     first = pd.concat([part.drop_duplicates("trial_id")[["trial_id", *BITS]].astype(object) for part in parts])
     results = first.fillna("").groupby("trial_id")["weights_sha256"].nunique()
@@ -193,9 +193,11 @@ def _other_parents(audit: Audit, seen: list[Arm]) -> list[Fault]:
         return []
     return [
         Fault(
-            name="something is drawn at import",
-            seen="equal trials repeat as long as they share one import of your code, and differ from those of another",
-            mend="Move what draws random numbers from the module's top into the function that builds the model",
+            name="processes of two parents differ",
+            seen="equal trials repeat as long as their processes are forked from one parent, and differ from those of "
+            "another",
+            mend="Look at what a process inherits: the order of a set (PYTHONHASHSEED=0 fixes it), data that were read "
+            "before, the environment",
         )
     ]
 

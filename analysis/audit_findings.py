@@ -13,6 +13,7 @@ from analysis.audit_faults import UNEXPLAINED, Fault, faults, to_see_the_operato
 from analysis.intervals import Estimate
 from analysis.wording import count, known, listed, number, percent
 
+LEAST_BLOCKS = 3  # an interval from two reaches from nothing to thousands
 SETTINGS = {
     "benchmark": "cudnn.benchmark=True",
     "deterministic": "cudnn.deterministic=True",
@@ -128,7 +129,7 @@ def _cost(speed_ratio: Estimate) -> str:
     if not known(speed_ratio.value):
         return "could not be timed"
     value, ends = 100 * (speed_ratio.value - 1), [100 * (end - 1) for end in (speed_ratio.low, speed_ratio.high)]
-    if not speed_ratio.bounded:
+    if not speed_ratio.bounded or speed_ratio.n < LEAST_BLOCKS:
         return f"ran at {number(speed_ratio.value)} times the speed (too few runs for an interval)"
     if not speed_ratio.excludes(1.0):
         return f"costs nothing that can be seen ({-value:.0f}% [{-ends[1]:.0f}, {-ends[0]:.0f}])"

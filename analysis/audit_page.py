@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.audit import Arm, Audit, Repeats
-from analysis.audit_findings import Findings, findings
+from analysis.audit_findings import LEAST_BLOCKS, Findings, findings
 from analysis.intervals import Estimate
 from analysis.report import templates_folder
 from analysis.wording import DASH, known, number, percent, seconds
@@ -89,7 +89,7 @@ def _cells(arm: Arm, inert: bool) -> dict[str, str]:
 def _interval(estimate: Estimate, form=number) -> str:
     if not known(estimate.value):
         return DASH
-    ends = f" [{form(estimate.low)}, {form(estimate.high)}]" if estimate.bounded else ""
+    ends = f" [{form(estimate.low)}, {form(estimate.high)}]" if estimate.bounded and estimate.n >= LEAST_BLOCKS else ""
     return f"{form(estimate.value)}{ends}"
 
 
@@ -135,7 +135,7 @@ def print_audit(audit: Audit, console=None) -> None:
         say(f"- {sentence}")
     for fault in found.faults:
         say(f"\n{fault.name}", style="bold red")
-        say(f"  {fault.seen}.\n  {fault.mend}.")
+        say(f"  {_sentence(fault.seen)}\n  {_sentence(fault.mend)}")
     shown = table(audit, found.arms)
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     grid.add_column("", no_wrap=True)
@@ -250,10 +250,14 @@ def _facts(audit: Audit) -> str:
     return f"torch {said('torch_version')} · {machine} · {min(rows['started_at'].dropna(), default='')[:10]}"
 
 
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def _fault(fault) -> str:
     return (
-        f'<section class="fault"><h3>{html.escape(fault.name)}</h3><p>{_marked(fault.seen)}.</p>'
-        f"<p>{_marked(fault.mend)}.</p></section>"
+        f'<section class="fault"><h3>{html.escape(fault.name)}</h3><p>{_marked(_sentence(fault.seen))}</p>'
+        f"<p>{_marked(_sentence(fault.mend))}</p></section>"
     )
 
 

@@ -269,6 +269,68 @@ def claims(
     raise typer.Exit(code)
 
 
+@app.command(epilog="Example: lrbench audit mynet:Net --input 3x32x32 --classes 10 --batch 128")
+def audit(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A workload's name, torchvision:NAME, or your model or workload as module:attr."
+        ),
+    ],
+    input_: Annotated[
+        str, typer.Option("--input", metavar="CxHxW", help="Of a model alone: the shape of its images.")
+    ] = "3x32x32",
+    classes: Annotated[int, typer.Option(help="Of a model alone: how many classes.")] = 10,
+    batch: Annotated[
+        int | None, typer.Option(help="Images in a step [default: the recipe's, else 128].", show_default=False)
+    ] = None,
+    budget: Annotated[str, typer.Option(metavar="TIME", help="How long it may take: 90s, 2m, 1h.")] = "2m",
+    replicates: Annotated[
+        int | None, typer.Option(help="Runs of each condition [default: what fits].", show_default=False)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Whole epochs in a run [default: a few steps].", show_default=False)
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps in a run [default: what fits, 12 to 40].", show_default=False)
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="module:attr", help="Your Dataset: is what its loader gives repeatable?", show_default=False
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder [default: results/audit-TARGET].", show_default=False)
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Tell whether a training is reproducible, what breaks it, what the flags cost; exit 1 if no trial completed."""
+    from lrbench.audit.command import audit_command
+    from lrbench.audit.target import Asked
+
+    _at_least("--batch", batch, 1)
+    _at_least("--replicates", replicates, 2)
+    _at_least("--epochs", epochs, 1)
+    _at_least("--steps", steps, 1)
+    asked = Asked(
+        target=target,
+        input=input_,
+        classes=classes,
+        batch=batch or 0,
+        budget=budget,
+        replicates=replicates or 0,
+        epochs=epochs or 0,
+        steps=steps or 0,
+        device=device,
+        dataset=dataset or "",
+        data_root=str(data_root or ""),
+    )
+    raise typer.Exit(audit_command(asked, out, json_))
+
+
 @app.command(epilog="Example: lrbench diverge digits-cnn --set-b num_threads=2")
 def diverge(
     a: Annotated[
@@ -297,7 +359,7 @@ def diverge(
     data_root: DataRoot = None,
 ) -> None:
     """Find where two trials part: the step, the operator, and how far; exit 1 where they differ."""
-    from lrbench.diverge import diverge_command
+    from lrbench.diverge.command import diverge_command
 
     _at_least("--epochs", epochs, 1)
     _at_least("--steps", steps, 1)

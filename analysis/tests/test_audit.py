@@ -12,7 +12,7 @@ from analysis.audit_faults import Fault, faults
 from analysis.audit_findings import findings, recommend
 from analysis.audit_page import as_html, as_json_text, print_audit, table, write_page
 from analysis.intervals import Estimate
-from lrbench.divergence import Mismatch
+from lrbench.diverge.steps import Mismatch
 from lrbench.errors import InputError
 from lrbench.record import NAMES
 
@@ -294,10 +294,10 @@ def test_data_of_two_contents_are_a_fault():
 
 
 def test_equal_trials_of_two_parts_that_differ_are_a_fault():
-    """The same trial, alike inside each part and not between them: something is drawn at import."""
+    """The same trial, alike inside each part and not between them: their parents gave them something else."""
     threads = frame(row(0, bits="other"), row(1, bits="other"))
     made = audit(two_by_two(), threads=threads)
-    assert [fault.name for fault in faults(made, arms(made))] == ["something is drawn at import"]
+    assert [fault.name for fault in faults(made, arms(made))] == ["processes of two parents differ"]
 
 
 def test_a_resume_that_differs_is_a_fault_where_runs_agree():

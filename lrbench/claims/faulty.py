@@ -298,9 +298,9 @@ def find_planted(placement: dict, folder: Path, device: str = "cpu", sides=None)
     """Run the pair of a placement, look for where it parts, and return what was planted, what was named, and `found`.
 
     The keys are those of evidence: fault, what (placed where), step, differs (what is named first), operator, module,
-    sentence, holds. `sides` (lrbench.sides.Sides) saves the start of two interpreters where several are looked for.
+    sentence, holds. `sides` (lrbench.diverge.sides.Sides) saves the start of two interpreters for each placement.
     """
-    from lrbench.diverge import diverge
+    from lrbench.diverge.command import diverge
 
     a, b = pair(placement, device)
     folder.mkdir(parents=True, exist_ok=True)
@@ -321,7 +321,7 @@ def find_planted(placement: dict, folder: Path, device: str = "cpu", sides=None)
 def _resumed(a, b, folder: Path):
     """Compare a trial in one go with one that was killed at its eighth step and went on from its last checkpoint."""
     import lrbench
-    from lrbench.diverge import answer_of_rows
+    from lrbench.diverge.command import answer_of_rows
 
     watch = lrbench.Watch(digest_every=1)
     whole = lrbench.run_trial(a, watch=watch)

@@ -16,7 +16,7 @@ from lrbench.claims.faulty import (
     pair,
 )
 from lrbench.claims.frame import Room, Verdict, bound_after_none, claim
-from lrbench.divergence import first_mismatch
+from lrbench.diverge.steps import first_mismatch
 from lrbench.watch import Watch
 
 NUM_EQUAL_PAIRS = 60
@@ -32,7 +32,7 @@ NUM_EQUAL_PAIRS = 60
 )
 def v22(room: Room) -> Verdict:
     """The divergence finder names the planted operation exactly, and raises no alarm where nothing was planted."""
-    from lrbench.sides import Sides
+    from lrbench.diverge.sides import Sides
 
     placements = [*one_ulp_placements(), *other_placements()]
     trials = [trial for placement in placements for trial in pair(placement)]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lrbench.audit_plan import PARTS, Pilot, limit_for, make_plan, plan_within, seconds_of, shape_of
-from lrbench.audit_target import Asked, Notes, folder_for, key_of, limited, workload_of
-from lrbench.documented import found, table
+from lrbench.audit.documented import found, table
+from lrbench.audit.plan import PARTS, Pilot, limit_for, make_plan, plan_within, seconds_of, shape_of
+from lrbench.audit.target import Asked, Notes, folder_for, key_of, limited, workload_of
 from lrbench.errors import InputError
 from lrbench.trial import made
 from lrbench.trial.examine import begin, describe, examine, loaded
@@ -299,7 +299,20 @@ def test_the_table_is_torchs_own_list():
         assert told[strict] - in_both <= names[strict]
     assert in_both <= names["raises"]
     known = told["fixed"] | told["raises"]
-    plain = {"and", "with", "a", "list", "of", "tensors", "linear", "bilinear", "bicubic", "trilinear", "sparse"}
+    plain = {
+        "and",
+        "with",
+        "a",
+        "list",
+        "of",
+        "tensors",
+        "linear",
+        "bilinear",
+        "bicubic",
+        "trilinear",
+        "sparse",
+        "dense",
+    }
     assert names["fixed"] | names["raises"] <= known | plain
     assert names["unsaid"] == {"RNN", "LSTM", "GRU", "cuDNN", "scaled_dot_product_attention"}
 
@@ -418,7 +431,7 @@ def audited(target: str, folder: Path, **asked) -> dict:
     """What an audit found, as its JSON has it."""
     from analysis.audit import read_audit
     from analysis.audit_page import as_json_text
-    from lrbench.audit import run_audit
+    from lrbench.audit.command import run_audit
 
     run_audit(Asked(target=target, **asked), folder)
     return json.loads(as_json_text(read_audit(folder)))
@@ -471,20 +484,25 @@ def test_a_whole_audit_of_a_model_alone(nets, capsys):
 
 
 @pytest.mark.slow
-def test_something_drawn_at_import_is_named(nets):
-    """Trials forked from one import of the code are alike; an audit's parts import it anew, and tell."""
+def test_something_drawn_at_import_is_looked_for_at_the_right_place(nets):
+    """Each trial imports the user's code anew: a scale that is drawn there differs from the first loss on, though one
+    process repeats a batch."""
     drawn = "\nimport os\nSCALE = 1 + os.urandom(1)[0] + 256 * os.urandom(1)[0]\n"
     drawn += "class Drawn(Plain):\n    def forward(self, x):\n        return super().forward(x) * (1 + SCALE / 1e6)\n"
     Path("drawn.py").write_text(NETS + drawn)
-    asked = {"input": "1x8x8", "classes": 3, "batch": 16, "replicates": 2, "steps": 12, "budget": "10m"}
+    asked = {"input": "1x8x8", "classes": 3, "batch": 16, "replicates": 2, "steps": 12, "budget": "1s"}
     seen = audited("drawn:Drawn", Path("out"), **asked)
-    assert [fault["name"] for fault in seen["faults"]] == ["something is drawn at import"]
+    assert [fault["name"] for fault in seen["faults"]] == ["runs differ"]
+    assert "at what a process draws once" in seen["faults"][0]["mend"]
+    assert seen["arms"][0]["differs"]["step"] == 1
 
 
 @pytest.mark.slow
 def test_a_model_that_does_not_train_is_told(nets):
-    """Images of another shape than the model takes: the error of the model, and exit code 2's kind of error."""
-    from lrbench.audit import run_audit
+    """Images of another shape than the model takes: the model's own error, and what to type."""
+    from lrbench.audit.command import run_audit
 
-    with pytest.raises(InputError, match=r"nets:Plain does not train: RuntimeError: mat1 and mat2"):
+    with pytest.raises(
+        InputError, match=r"nets:Plain does not train: RuntimeError: .*\. It was given images of 3x32x32"
+    ):
         run_audit(Asked(target="nets:Plain", input="3x32x32", budget="1s"), Path("out"))

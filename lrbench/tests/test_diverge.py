@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lrbench.diverge import diverge, diverge_command
+from lrbench.diverge.command import diverge, diverge_command
+from lrbench.diverge.sides import Sides
+from lrbench.diverge.targets import read_target
 from lrbench.errors import InputError, RunError
 from lrbench.factors import Trial
-from lrbench.sides import Sides
-from lrbench.targets import read_target
 from lrbench.tests.helpers.studies import DIGITS, RECIPE, linear
 from lrbench.trial.trace import OperatorTrace
 from lrbench.watch import Watch

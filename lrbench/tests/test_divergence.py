@@ -5,7 +5,7 @@ import math
 import numpy
 import pytest
 
-from lrbench.divergence import CAUSES, first_mismatch
+from lrbench.diverge.steps import CAUSES, first_mismatch
 from lrbench.ulps import distance
 from lrbench.watch import STEP_DIGESTS
 

@@ -17,13 +17,13 @@ from lrbench.claims.faulty import (
     other_placements,
     pair,
 )
-from lrbench.diverge import diverge
-from lrbench.divergence import first_mismatch
+from lrbench.diverge.command import diverge
+from lrbench.diverge.sides import Sides
+from lrbench.diverge.steps import first_mismatch
+from lrbench.diverge.traces import compare_traces
 from lrbench.progress import SilentReporter
 from lrbench.record import NAMES
-from lrbench.sides import Sides
 from lrbench.study import parse_study
-from lrbench.traces import compare_traces
 from lrbench.watch import Watch
 
 PLACEMENTS = one_ulp_placements()

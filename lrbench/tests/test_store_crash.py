@@ -304,13 +304,13 @@ def fill_up(folder: Path, first: int = 0, afterwards=lambda writer, count: None)
 
 
 def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path, monkeypatch):
-    """On a file system of 200 kB the writer says what happened; all rows are there, and it goes on once there is room.
+    """On a file system of 300 kB the writer says what happened; all rows are there, and it goes on once there is room.
 
     The place where the disk is full moves: between rows, in a row, in a fold, in a merge.
     """
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True, text=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"mounting a small tmpfs needs root: {mounted.stderr.strip()}")
     try:

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torch.nn.modules import module as torch_module
 from torch.utils.checkpoint import checkpoint
 
+from lrbench.diverge.traces import ask_to_keep, compare_traces, kept_distance
 from lrbench.errors import InputError
-from lrbench.traces import ask_to_keep, compare_traces, kept_distance
 from lrbench.trial.trace import OperatorTrace, tracing
 
 

@@ -2,7 +2,7 @@
 
 Two trials that part do so at one step, and there in one of these first: the order of the images, the images as the
 model saw them, the random state before the forward, the rates, the loss, the gradients, the weights, the optimizer.
-Everything here is taken off the clock, between two steps. What this does *not* do: compare (`lrbench.divergence`).
+Everything here is taken off the clock, between two steps. What this does *not* do: compare (`lrbench.diverge.steps`).
 """
 
 import random

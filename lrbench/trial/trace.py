@@ -25,7 +25,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lrbench.traces import kept_outputs, operator_to_keep
+from lrbench.diverge.traces import kept_outputs, operator_to_keep
 from lrbench.trial.lines import source_line
 from lrbench.trial.values import address, described, digest_of, sample, save_bits
 

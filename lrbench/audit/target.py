@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from lrbench.audit_plan import seconds_of, shape_of
+from lrbench.audit.plan import seconds_of, shape_of
 from lrbench.calls import is_reference
 from lrbench.errors import InputError, did_you_mean
 from lrbench.study import source_file

@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lrbench.divergence import Mismatch, first_mismatch
+from lrbench.diverge.sides import Say, Sides
+from lrbench.diverge.steps import Mismatch, first_mismatch
+from lrbench.diverge.targets import Target, read_target
+from lrbench.diverge.traces import Parting, ask_to_keep, compare_traces, kept_distance
 from lrbench.errors import InputError
 from lrbench.factors import Trial
-from lrbench.sides import Say, Sides
-from lrbench.targets import Target, read_target
-from lrbench.traces import Parting, ask_to_keep, compare_traces, kept_distance
 from lrbench.ulps import Distance
 from lrbench.watch import Watch
 

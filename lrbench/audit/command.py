@@ -19,9 +19,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from lrbench.audit_plan import Pilot, Plan, limit_for, make_plan, seconds_of
-from lrbench.audit_target import Asked, Notes, Processes, describe, folder_for, key_of, limited, slug, workload_of
-from lrbench.documented import found
+from lrbench.audit.documented import found
+from lrbench.audit.plan import Pilot, Plan, limit_for, make_plan, seconds_of
+from lrbench.audit.target import Asked, Notes, Processes, describe, folder_for, key_of, limited, slug, workload_of
 from lrbench.errors import InputError
 from lrbench.factors import Trial
 from lrbench.place import default_device
@@ -137,7 +137,11 @@ class _Audit:
         row = lrbench.run_trial(self._trial(plan), data_root=self._data_root, watch=watch)
         wall_seconds = time.monotonic() - began
         if row["status"] not in ("completed", "diverged"):
-            raise InputError(f"{self._asked.target} does not train: {_last_line(row['error'])}")
+            shape = f"images of {self._asked.input} and {self._asked.classes} classes"
+            hint = f". It was given {shape}; for others type --input and --classes" * (
+                self._described["kind"] == "model"
+            )
+            raise InputError(f"{self._asked.target} does not train: {_last_line(row['error'])}{hint}")
         num_steps, seconds = max(1, row.get("num_steps") or 0), row["total_seconds"]
         step_seconds = row.get("step_seconds_median") or seconds / num_steps
         return Pilot(

@@ -1,6 +1,6 @@
 """Where two trials part: the first step at which their rows differ, and what differs first in it. No torch.
 
-Pure functions of two rows. What this does *not* do: look inside the step (`lrbench.traces`), or run a trial
+Pure functions of two rows. What this does *not* do: look inside the step (`lrbench.diverge.traces`), or run a trial
 (`lrbench.diverge`).
 """
 
