@@ -16,7 +16,7 @@ from lrbench.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-TITLE = "What is said of learning-rate schedulers, and what is so?"
+TITLE = "What is said of schedules, flags and seeds, and what is so?"
 WORDS = ("supported", "refuted", "equivalent within margin", "inconclusive", "not testable here")
 AREAS = {
     "S": "Schedulers",
@@ -30,6 +30,7 @@ _NOTE = (
     'A verdict is of the statement as it is written; "expected" is a hypothesis, and is not what decides. After 0 '
     "mismatches of n pairs the bound beside them is 1 − 0.05^(1/n), one-sided, 95 %."
 )
+PER_LINE = 12  # claims of one area beside each other in the figure
 MATRIX = "S11"  # the claim whose evidence is the conformance matrix
 
 
@@ -132,17 +133,27 @@ def _figure(claims):
 def _draw(claims, figures):
     areas = [area for area in AREAS if (claims["area"] == area).any()]
     refuted, total = int((claims["verdict"] == "refuted").sum()), len(claims)
+    lines = {area: -(-int((claims["area"] == area).sum()) // PER_LINE) for area in areas}
+    height = 0.9 + 0.42 * sum(lines.values()) + 0.14 * len(areas)
     with figures.style():
-        figure, axes = figures.canvas(1.0 + 0.55 * len(areas), f"{refuted} of {total} claims are refuted as written")
-        colours = dict(zip(WORDS, figures.palette(len(WORDS)), strict=True))
-        for y, area in enumerate(reversed(areas)):
-            for x, claim in enumerate(claims[claims["area"] == area].itertuples()):
-                axes.scatter(x, y, s=620, color=colours[claim.verdict], marker="s", zorder=2)
+        from matplotlib.patches import Rectangle
+
+        figure, axes = figures.canvas(height, f"{refuted} of {total} claims are refuted as written")
+        blue, _, green, red, pink = figures.palette(len(WORDS))
+        colours = dict(zip(WORDS, (blue, red, green, pink, figures.QUIET), strict=True))
+        top, places = 0.0, []
+        for area in areas:
+            places.append(top)
+            for number, claim in enumerate(claims[claims["area"] == area].itertuples()):
+                x, y = number % PER_LINE, top + number // PER_LINE
+                axes.add_patch(Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, color=colours[claim.verdict], linewidth=0))
                 axes.text(x, y, claim.id, ha="center", va="center", color="white", fontsize=8.5, fontweight="bold")
-        axes.set_yticks(range(len(areas)), [AREAS[area] for area in reversed(areas)])
-        axes.set_ylim(-0.6, len(areas) - 0.4)
-        axes.set_xlim(-0.6, max(claims["area"].value_counts()) - 0.4)
+            top += lines[area] + 0.35
+        axes.set_yticks(places, [AREAS[area] for area in areas])
+        axes.set_ylim(top - 0.8, -0.6)
+        axes.set_xlim(-0.6, PER_LINE - 0.4)
         axes.set_xticks([])
+        axes.grid(False)
         for side in ("bottom", "left"):
             axes.spines[side].set_visible(False)
         for word in WORDS:
