@@ -90,12 +90,25 @@ def _compared(ulps: int, factors: dict, pairs: pd.DataFrame, columns: list[str])
 def sentences(found: list[Pairs]) -> list[str]:
     """Say what a poke did, where pairs part and how far apart they end, and what differs although the weights agree."""
     apart = [pairs for pairs in found if pairs.different or pairs.ulps]
-    said = [_apart(pairs) for pairs in apart[:MOST_SENTENCES]]
+    said = [_noise(pairs, found) or _apart(pairs) for pairs in apart[:MOST_SENTENCES]]
     if len(apart) > MOST_SENTENCES:
         said.append(
             f"{count(len(apart) - MOST_SENTENCES, 'more group')} of differing pairs: see the table of distances."
         )
     return [*said, *_beyond_the_weights(found)]
+
+
+def _noise(pairs: Pairs, found: list[Pairs]) -> str:
+    """Say that a poke's effect cannot be told, where trials part without one; "" elsewhere."""
+    repeats = [one for one in found if not one.ulps and one.factors == pairs.factors and one.different]
+    if not pairs.ulps or not repeats:
+        return ""
+    under = f"{describe(pairs.factors)}: " if pairs.factors else ""
+    parted, tried = len(repeats[0].different), len(repeats[0].found)
+    return (
+        f"{under}{'what' if under else 'What'} moving one weight by {count(pairs.ulps, 'ulp')} does cannot be told: {parted:,} of "
+        f"{count(tried, 'pair')} of repeats differ without it."
+    )
 
 
 def not_told(found: list[Pairs]) -> list[str]:

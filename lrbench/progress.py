@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -81,7 +81,7 @@ class PlainReporter(SilentReporter):
         print(text, file=self._stream, flush=True)
 
     def planned(self, *, study, folder, num_trials, done, num_todo, num_others, devices, changes) -> None:
-        self._tally = Tally(done, num_todo)
+        self._tally, self._varied = Tally(done, num_todo), tuple(study.grid)
         for line in plan_lines(study, folder, num_trials, done, num_todo, num_others, devices, changes):
             self._say(line)
 
@@ -98,7 +98,7 @@ class PlainReporter(SilentReporter):
         self._tally.add(row)
         left = self._tally.seconds_left()
         rest = f"  {duration(left)} left" if left and left >= 1 else ""
-        self._say(f"{self._tally.num_finished:>4}/{self._tally.num_todo}  {result_line(row)}{rest}")
+        self._say(f"{self._tally.num_finished:>4}/{self._tally.num_todo}  {result_line(row, self._varied)}{rest}")
 
     def ended(self, summary) -> None:
         for line in summary_lines(summary):
@@ -167,9 +167,16 @@ def _levels_of(factor: str, number: int) -> str:
 _COUNTED = ("seed", "scheduler", "optimizer", "workload", "device")  # other factors' names have no plural
 
 
-def result_line(row: Mapping[str, Any]) -> str:
-    """Return one finished trial in a line: how it ended, its condition, and what it reached."""
+_ALWAYS_TOLD = ("scheduler", "seed", "replicate", "cudnn_benchmark", "cudnn_deterministic")
+
+
+def result_line(row: Mapping[str, Any], varied: Iterable[str] = ()) -> str:
+    """Return one finished trial in a line: how it ended, what it is, and what it reached.
+
+    Scheduler, seed, replicate and the cuDNN flags are always told; of other factors those that are `varied`.
+    """
     what = [row["scheduler"], f"seed {row['seed']}", f"replicate {row['replicate']}"]
+    what += [f"{name}={row.get(name)!s:.60}" for name in varied if name not in _ALWAYS_TOLD]
     flags = [name for name in ("cudnn_benchmark", "cudnn_deterministic") if row[name]]
     if row["status"] == "completed":
         speed = row.get("samples_per_second")
@@ -250,7 +257,7 @@ class LiveReporter(PlainReporter):
 
     def finished(self, row: dict) -> None:
         self._tally.add(row)
-        line = result_line(row)
+        line = result_line(row, self._varied)
         self._last = [*self._last, line][-self.LAST :]
         if row["status"] != "completed":
             self._console.print(line, style="red", highlight=False, markup=False, no_wrap=True, overflow="ellipsis")

@@ -139,6 +139,19 @@ def test_a_poke_is_paired_with_the_trial_that_was_left_alone():
     assert "10.0% of test images" in figure.get_suptitle()
 
 
+def test_what_a_poke_does_cannot_be_told_where_repeats_differ_without_it():
+    """A trial that parts from its repeat parts from a poked one too: the poke is not named as the cause."""
+    rows = rows_of(grid={"seed": "0-2", "poke_ulps": [0, 1]})
+    for index, row in rows[rows["replicate"] == 1].iterrows():
+        part(rows, index, step=21 + row["seed"])
+    for index, row in rows[(rows["replicate"] == 0) & (rows["poke_ulps"] == 1)].iterrows():
+        part(rows, index, step=41 + row["seed"])
+    about_the_poke = [sentence for sentence in said(rows) if "ulp" in sentence.split(".")[0]]
+    assert about_the_poke == [
+        "What moving one weight by 1 ulp does cannot be told: 6 of 6 pairs of repeats differ without it."
+    ]
+
+
 def test_what_differs_although_the_weights_agree_is_said():
     """Predictions that differ in one of five pairs of equal weights: the training repeats, the evaluation does not."""
     rows = rows_of(grid={"seed": "0-4"})

@@ -7,6 +7,7 @@ make the page (`analysis.claims` does).
 import json
 import shutil
 import sys
+import tempfile
 import textwrap
 import time
 import traceback
@@ -19,6 +20,7 @@ from lrbench import place
 from lrbench.claims import tables
 from lrbench.claims.frame import Claim, Room, Verdict, catalogue, gate_result, not_testable, place_of, select
 from lrbench.claims.room import StudyRoom
+from lrbench.errors import InputError
 
 DEFAULT_FOLDER = Path("results") / "claims"
 
@@ -27,10 +29,11 @@ def claims_command(only: str | None, as_json: bool, out: Path | None) -> int:
     """Run the claims that `only` names, write them to `out` (default: results/claims), and return the exit code.
 
     Each verdict is printed as it is known; with `as_json` standard output is the list alone, and the lines go to a
-    terminal's standard error. Raises InputError for an unknown area or id.
+    terminal's standard error. Raises InputError for an unknown area or id, and for a folder that cannot be written.
     """
     chosen = select(catalogue(), only)
     folder = Path(out) if out is not None else DEFAULT_FOLDER
+    _require_writable(folder)
     stream = sys.stderr if as_json else sys.stdout
     room = StudyRoom(folder / "studies", place.default_device())
 
@@ -44,6 +47,16 @@ def claims_command(only: str | None, as_json: bool, out: Path | None) -> int:
     else:
         print("\n".join(summary_lines(rows, folder)))
     return 1 if any(row["gate_result"] == "failed" for row in rows) else 0
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise InputError where nothing can be written to: not after the first claim has been tested."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}. Name another folder: --out DIR") from None
 
 
 def execute(claims: list[Claim], room: Room, folder: Path, say: Callable[[dict], None]) -> list[dict]:

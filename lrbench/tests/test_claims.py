@@ -433,3 +433,10 @@ def test_a_claim_about_gpus_is_not_asked_without_one(room):
     row, evidence = run.judged(BY_ID["R4"], room)
     assert (row["verdict"], row["seen"]) == ("not testable here", "there is no CUDA device here")
     assert not evidence
+
+
+def test_a_folder_that_cannot_be_written_is_bad_input(tmp_path):
+    """It is refused before anything is tested, by its name: exit code 1 would say that a gate failed."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"file/claims cannot be written: Not a directory\. Name another folder"):
+        run.claims_command("V21", False, tmp_path / "file" / "claims")

@@ -157,6 +157,12 @@ def test_a_result_is_one_line(changes, line):
     assert result_line(make_row(3, **changes)) == line
 
 
+def test_a_result_tells_what_varies():
+    """Of the factors that a study varies the line tells each, those it always tells only once."""
+    line = result_line(make_row(3, epochs=7), varied=("seed", "epochs", "scheduler"))
+    assert line.endswith("ConstantLR(factor=1.0), seed 3, replicate 0, epochs=7")
+
+
 def test_a_long_reason_is_cut():
     """An error of a thousand letters does not flood the terminal."""
     assert len(result_line(make_row(0, status="crashed", error="x" * 1000))) < 250
