@@ -105,10 +105,8 @@ def _noise(pairs: Pairs, found: list[Pairs]) -> str:
         return ""
     under = f"{describe(pairs.factors)}: " if pairs.factors else ""
     parted, tried = len(repeats[0].different), len(repeats[0].found)
-    return (
-        f"{under}{'what' if under else 'What'} moving one weight by {count(pairs.ulps, 'ulp')} does cannot be told: {parted:,} of "
-        f"{count(tried, 'pair')} of repeats differ without it."
-    )
+    what = f"{'what' if under else 'What'} moving one weight by {count(pairs.ulps, 'ulp')} does cannot be told"
+    return f"{under}{what}: {parted:,} of {count(tried, 'pair')} of repeats differ without it."
 
 
 def not_told(found: list[Pairs]) -> list[str]:
