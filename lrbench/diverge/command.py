@@ -7,10 +7,12 @@ fresh process. What this does *not* do: judge whether the parting matters (`lrbe
 
 import json
 import sys
-from contextlib import ExitStack
+import tempfile
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lrbench.diverge.notes import notes_on
 from lrbench.diverge.sides import Say, Sides
 from lrbench.diverge.steps import Mismatch, first_mismatch
 from lrbench.diverge.targets import Target, read_target
@@ -24,15 +26,9 @@ __all__ = ["Answer", "answer_of_rows", "compare_traces", "diverge", "diverge_com
 
 MAX_TRIES = 3
 DEFAULT_FOLDER = Path("results") / "diverge"
+# the phase in which an operator is at fault, if what the first digest suggests is so
+_SUGGESTED = {"gradients": "backward", "weights": "optimizer", "optimizer": "optimizer"}
 _FROM_OPERATORS = ("loss", "gradients", "weights", "optimizer")
-_EFFECTIVE = (
-    *("cudnn_enabled", "cudnn_benchmark", "cudnn_deterministic", "deterministic_algorithms"),
-    *("cudnn_fp32_precision", "matmul_fp32_precision", "num_threads"),
-)
-_PLACE = (
-    *("hostname", "cpu_model", "gpu_name", "torch_version", "cuda_version", "cudnn_version", "numpy_version"),
-    *("python_version", "git_commit", "data_sha256"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +57,7 @@ class Answer:
         if self.mismatch is None:
             said = [f"equal to the bit: {self.num_steps:,} steps, from the batches to the optimizer's state"]
         else:
-            said = [self.mismatch.sentence]
+            said = [self.mismatch.seen if self._found_elsewhere() else self.mismatch.sentence]
         if self.parting is not None:
             said.append(self.parting.sentence)
         if self.distance is not None:
@@ -82,6 +78,12 @@ class Answer:
         plain = {"between": self.between, "notes": list(self.notes), "num_tries": self.num_tries}
         return {"equal": self.equal, "sentences": self.sentences, "num_steps": self.num_steps, **found, **plain}
 
+    def _found_elsewhere(self) -> bool:
+        """Tell whether the operator that was found is of another phase than the first digest suggests."""
+        suggested = _SUGGESTED.get(self.mismatch.what, "")
+        found = self.parting is not None and self.parting.kind != "none"
+        return bool(suggested and found and self.parting.phase != suggested)
+
     def _parts(self) -> dict:
         return {"mismatch": self.mismatch, "parting": self.parting, "distance": self.distance}
 
@@ -99,10 +101,10 @@ def diverge(
     """Run A and B in fresh processes and return where they part; the same trial twice is a question too.
 
     Traces are left in `folder` as a.trace and b.trace. `stop_after` compares no more than so many steps (0: all).
-    Raises InputError for what cannot be run here, and RunError where a trial does not come to its end.
+    Raises InputError for what cannot be run here or a folder that cannot be written, before anything trains, and
+    RunError where a trial does not come to its end.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _writable(Path(folder))
     with ExitStack() as stack:
         sides = sides or stack.enter_context(Sides([a, b], data_root, say))
         watch = Watch(digest_every=1, stop_after=stop_after)
@@ -113,6 +115,17 @@ def diverge(
         steps_per_epoch = rows[0]["steps_per_epoch"]
         inside = _look_inside(a, b, sides, answer.mismatch, steps_per_epoch, folder.resolve())
     return Answer(**{**vars(answer), **inside})
+
+
+def _writable(folder: Path) -> Path:
+    """Return the folder, made where it is not there. Raises InputError where nothing can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}. Name another folder: --out DIR") from None
+    return folder
 
 
 def answer_of_rows(a: Trial, b: Trial, row_a: dict, row_b: dict) -> Answer:
@@ -145,7 +158,7 @@ def _look_inside(a: Trial, b: Trial, sides: Sides, first: Mismatch, steps_per_ep
             found = {"mismatch": again or mismatch, "parting": parting, "num_tries": tries}
             if parting.kind == "source":
                 found["distance"] = _distance(a, b, sides, step, folder, parting)
-            return {**found, "between": _between(parting, mismatch, steps_per_epoch)}
+            return {**found, "between": _between(a, b, parting, mismatch, steps_per_epoch)}
         if again is not None:
             mismatch = again
     why = (
@@ -170,7 +183,7 @@ def _distance(a: Trial, b: Trial, sides: Sides, step: int, folder: Path, parting
     return kept_distance(*traces) if (again.kind, again.number) == (parting.kind, parting.number) else None
 
 
-def _between(parting: Parting, mismatch: Mismatch, steps_per_epoch: int) -> str:
+def _between(a: Trial, b: Trial, parting: Parting, mismatch: Mismatch, steps_per_epoch: int) -> str:
     """Say what it means that the operators of a step did not make the difference; "" where one of them did."""
     step = mismatch.step
     if parting.kind == "none" and mismatch.what == "rng":
@@ -183,45 +196,31 @@ def _between(parting: Parting, mismatch: Mismatch, steps_per_epoch: int) -> str:
     named = [argument for argument in parting.arguments if argument.endswith(")")]
     parameters = [argument for argument in named if not argument.endswith(".grad)")]
     if parting.kind == "entry" and parameters:
+        if step == 1 and a.poke_ulps != b.poke_ulps:
+            return f"the initial weights differ: one was poked (poke_ulps = {a.poke_ulps} and {b.poke_ulps})"
         if step == 1:
-            return "the initial weights differ: the seed of the initialisation, or the order in which layers are made"
+            return (
+                "the initial weights differ: the seed of the initialisation, a seed set in the code, or the order in "
+                "which layers are made"
+            )
         return f"weights or buffers that were equal after step {step - 1} were changed by no operator of step {step}"
     return ""
-
-
-# --------------------------------------------------------------------------------------------------------------- notes
-
-
-def notes_on(a: Trial, b: Trial, row_a: dict, row_b: dict) -> tuple[str, ...]:
-    """Return what two rows say besides their digests: factors, flags, forgotten seeds, place."""
-    notes = []
-    if a.content != b.content:
-        keys = [key for key in {**a.content, **b.content} if a.content.get(key) != b.content.get(key)]
-        notes.append(f"A and B are different trials: they differ in {', '.join(keys)}")
-    for side, row in (("A", row_a), ("B", row_b)):
-        off = [
-            f"{name} was to be {row[name]}, was {row[f'effective_{name}']}"
-            for name in _EFFECTIVE[1:]
-            if row.get(f"effective_{name}") is not None and row[f"effective_{name}"] != row[name]
-        ]
-        if off:
-            notes.append(f"{side}: after training {'; '.join(off)}: the trial's own code has set it")
-    for column, generator in (("numpy_rng_used", "NumPy's global generator"), ("python_rng_used", "Python's random")):
-        using = [side for side, row in (("A", row_a), ("B", row_b)) if row.get(column)]
-        if using:
-            notes.append(
-                f"{' and '.join(using)} drew from {generator}, which torch.manual_seed does not seed: "
-                "seed it in the model's or the data's code"
-            )
-    other = [f"{name} ({row_a.get(name)}, {row_b.get(name)})" for name in _PLACE if row_a.get(name) != row_b.get(name)]
-    if other:
-        notes.append(f"not the same in A and B: {', '.join(other)}")
-    return tuple(notes)
 
 
 # --------------------------------------------------------------------------------------------------------- the command
 
 
+@contextmanager
+def _telling_of_interrupts():
+    """Say on stderr that Ctrl-C was heard, and let it go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise
+
+
+@_telling_of_interrupts()
 def diverge_command(
     a: str,
     b: str | None,
@@ -246,7 +245,7 @@ def diverge_command(
     folder = Path(out if out is not None else DEFAULT_FOLDER)
     trial_a, trial_b = (target.trial for target in targets)
     recorded = None
-    if all(target.row for target in targets):
+    if b not in (None, a) and all(target.row for target in targets):  # a row against itself tells nothing
         recorded = answer_of_rows(trial_a, trial_b, *(target.row for target in targets))
     answer = diverge(trial_a, trial_b, folder=folder, stop_after=steps or 0, data_root=data_root, say=_say)
     told = answer.as_json() | {

@@ -48,14 +48,22 @@ class Mismatch:
 
     @property
     def sentence(self) -> str:
-        """Say what differs first, from which step on."""
+        """Say what differs first, from which step on, and what that suggests."""
+        return self._said(CAUSES[self.what])
+
+    @property
+    def seen(self) -> str:
+        """Say it without what it suggests: where something else is known by now."""
+        return self._said(CAUSES[self.what].partition(": ")[0])
+
+    def _said(self, cause: str) -> str:
         if self.what in ("length", "evaluation"):
-            return CAUSES[self.what]
+            return cause
         if self.exact:
-            return f"from step {self.step} on {CAUSES[self.what]}"
+            return f"from step {self.step} on {cause}"
         return (
             f"between steps {self.last_equal_step + 1} and {self.step}: digests were taken of step {self.step} and not "
-            f"of those before it; the first that is seen to differ is: {CAUSES[self.what]}"
+            f"of those before it; the first that is seen to differ is: {cause}"
         )
 
 

@@ -16,6 +16,9 @@ from lrbench.errors import InputError
 from lrbench.ulps import DTYPES, Distance, distance
 
 
+GENERATOR = "generator"  # the input that is the state of the random generator that an operator draws from
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parting:
     """What two traces say of the step that they are of.
@@ -153,7 +156,8 @@ def _unequal(a: dict, b: dict) -> tuple[str, ...]:
         for one, other in pairs:
             if _mapped(one, _digest) != _mapped(other, _digest):
                 name = _name(one)
-                values = "" if _is_tensor(str(one)) else f": {one} and {other}"
+                state = key == GENERATOR and "None" not in (one, other)  # two digests, which tell a reader nothing
+                values = "" if _is_tensor(str(one)) or state else f": {one} and {other}"
                 found.append(f"{key} ({name})" if name else f"{key}{values}")
     return tuple(sorted(found))
 

@@ -25,7 +25,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lrbench.diverge.traces import kept_outputs, operator_to_keep
+from lrbench.diverge.traces import GENERATOR, kept_outputs, operator_to_keep
 from lrbench.trial.lines import source_line
 from lrbench.trial.values import address, described, digest_of, sample, save_bits
 
@@ -116,8 +116,11 @@ class OperatorTrace(TorchDispatchMode):
         communicates = func.namespace in _COMMUNICATION and packet != "wait_tensor"
         line = {"n": 0, **self._place(), "operator": name}
         line["inputs"] = {k: _opaque(v) if k in _OPAQUE else self._value(v) for k, v, writes, _ in given if not writes}
-        if torch.Tag.nondeterministic_seeded in func.tags:
-            line["inputs"]["generator"] = _generator_state(given)
+        own = next((value for value in (*args, *kwargs.values()) if isinstance(value, torch.Generator)), None)
+        if own is not None:
+            line["inputs"][GENERATOR] = digest_of(own.get_state())
+        elif torch.Tag.nondeterministic_seeded in func.tags:
+            line["inputs"][GENERATOR] = _default_generator_state(given)
         reads = packet not in _OVERWRITING
         line["before"] = {k: self._value(v) for k, v, writes, is_out in given if writes and reads and not is_out}
         result = func(*args, **kwargs)
@@ -234,7 +237,7 @@ def _bound(func, args: tuple, kwargs: dict) -> list[tuple[str, object, bool, boo
             value = kwargs[argument.name]
         else:
             continue
-        if isinstance(value, torch.Generator):  # its state is written where it is drawn from
+        if isinstance(value, torch.Generator):  # its text is an address; its state is written instead
             continue
         writes = argument.alias_info is not None and argument.alias_info.is_write
         found.append((argument.name, value, writes, writes and argument.kwarg_only))
@@ -270,11 +273,8 @@ def _opaque(value: object) -> str:
     return "opaque" if isinstance(value, Tensor) else repr(value)
 
 
-def _generator_state(given: list) -> str:
-    """Return the digest of the state that an operator is going to draw from: its device's default generator's.
-
-    An operator that was given a generator of its own is told apart by its outputs alone.
-    """
+def _default_generator_state(given: list) -> str:
+    """Return the digest of the state that an operator without a generator of its own is going to draw from."""
     leaves = tree_leaves([value for _, value, *_ in given])
     devices = [leaf.device for leaf in leaves if isinstance(leaf, Tensor)]
     devices += [leaf for leaf in leaves if isinstance(leaf, torch.device)]
