@@ -1,6 +1,7 @@
 """What a user means by a trial on the command line: a workload, a recorded row, a file, or a trace. No torch here.
 
-What this does *not* do: import the user's code or look whether the data are there (the check before a run does).
+What this does *not* do: import the user's code here (a process of its own does, where something is refused) or look
+whether the data are there (the check before a run does).
 """
 
 import json
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrbench.errors import InputError, did_you_mean
-from lrbench.factors import Trial
+from lrbench.factors import FACTORS, SEEDS, Trial
 from lrbench.place import default_device
 from lrbench.record import NAMES
 from lrbench.store import load
 from lrbench.workloads import WORKLOADS
 
+MOST_LISTED = 20
 MEANS = "a workload's name, module:attr, results/x#TRIAL_ID, or a trial as a .json or .toml file"
 
 
@@ -40,6 +42,8 @@ def read_target(text: str, levels: dict, device: str = "auto") -> Target:
         content, where = _in_file(Path(text)), text
     elif text in WORKLOADS or ":" in text:
         content, where = {"workload": text}, f"workload {text}"
+    elif Path(text).is_dir():
+        raise InputError(_trials_of(text, load(text), "name one of its trials"))
     else:
         raise InputError(f"found {text!r}; allowed: {MEANS}.{did_you_mean(text, WORKLOADS)}")
     content = {**content, **levels}
@@ -48,7 +52,10 @@ def read_target(text: str, levels: dict, device: str = "auto") -> Target:
     try:
         trial = Trial(**content)
     except InputError as error:
-        raise InputError(*(f"{where}: {problem}" for problem in error.problems)) from None
+        problems = [f"{where}: {problem}" for problem in error.problems]
+        if content["workload"] == text and text not in WORKLOADS:
+            problems = _is_it_a_model(text) or problems
+        raise InputError(*problems) from None
     return Target(label=text, trial=trial, row=row if row.get("trial_id") == trial.trial_id else {})
 
 
@@ -58,13 +65,50 @@ def _recorded(text: str) -> dict:
     rows = load(folder, columns=NAMES)
     found = rows[[trial_id.startswith(wanted) for trial_id in rows["trial_id"]]]
     if len(found) != 1:
-        known = ", ".join((found if len(found) else rows)["trial_id"].head(8))
         what = "no trial begins" if found.empty else f"{len(found)} trials begin"
-        more = ", …" if len(found if len(found) else rows) > 8 else ""
-        raise InputError(f"{text}: {what} with {wanted!r} in {folder}; there are: {known}{more}")
+        raise InputError(_trials_of(folder, rows if found.empty else found, f"{what} with {wanted!r}"))
     row = found.iloc[0]
     plain = {name: row[name] for name in NAMES if row[name] is not None}
     return {name: value for name, value in plain.items() if not _is_null(value)}
+
+
+def _trials_of(folder: str, rows, problem: str) -> str:
+    """Return the problem with a list of trials: id, the factors that vary, seed, replicate, status; how to type one."""
+    folder = str(Path(folder))
+    if rows.empty:
+        return f"{folder}: {problem}; it holds none yet. Run them: lrbench run STUDY --out {folder}"
+    rows = rows.astype(object).where(rows.notna(), "off")
+    streams = [name for name in SEEDS[1:] if (rows[name] == rows["seed"]).all()]  # they follow `seed`
+    varied = [name for name in FACTORS if name not in ("seed", *streams) and rows[name].nunique() > 1]
+    lines = [
+        f"    {row['trial_id']}  {', '.join(f'{name}={row[name]}' for name in (*varied, 'seed', 'replicate'))}, "
+        f"{row['status']}"
+        for _, row in rows.head(MOST_LISTED).iterrows()
+    ]
+    if len(rows) > MOST_LISTED:
+        lines.append(f"    … and {len(rows) - MOST_LISTED} more: lrbench.load({folder!r}) has them all")
+    type_ = f"  Type one, or the beginning of its id: lrbench diverge {folder}#{rows['trial_id'].iloc[0]}"
+    return "\n".join([f"{folder}: {problem}; there are:", *lines, type_])
+
+
+def _is_it_a_model(reference: str) -> list[str]:
+    """Return what to do with a model that was given in a workload's place, or what is wrong with the reference.
+
+    An empty list where it is a workload. The user's code is imported in a process of its own.
+    """
+    from lrbench.audit.target import Asked, Processes, describe, slug
+
+    asked = Asked(target=reference)
+    try:
+        kind = describe(asked, Processes("cpu"))["kind"]
+    except InputError as error:
+        return [f"workload {problem}" if problem.startswith(reference) else problem for problem in error.problems]
+    if kind != "model":
+        return []
+    return [
+        f"{reference} is a model, not a workload. Audit it first (lrbench audit {reference}), then type "
+        f"lrbench diverge results/audit-{slug(reference)}#TRIAL_ID; or write a workload"
+    ]
 
 
 def _is_null(value: object) -> bool:

@@ -156,8 +156,8 @@ def _unequal(a: dict, b: dict) -> tuple[str, ...]:
         for one, other in pairs:
             if _mapped(one, _digest) != _mapped(other, _digest):
                 name = _name(one)
-                state = key == GENERATOR and "None" not in (one, other)  # two digests, which tell a reader nothing
-                values = "" if _is_tensor(str(one)) or state else f": {one} and {other}"
+                # the state of a generator is a digest, which tells a reader nothing
+                values = "" if _is_tensor(str(one)) or key == GENERATOR else f": {one} and {other}"
                 found.append(f"{key} ({name})" if name else f"{key}{values}")
     return tuple(sorted(found))
 
