@@ -54,7 +54,7 @@ def read_target(text: str, levels: dict, device: str = "auto") -> Target:
     except InputError as error:
         problems = [f"{where}: {problem}" for problem in error.problems]
         if content["workload"] == text and text not in WORKLOADS:
-            problems = _is_it_a_model(text) or problems
+            problems = _of_a_model(text) or problems
         raise InputError(*problems) from None
     return Target(label=text, trial=trial, row=row if row.get("trial_id") == trial.trial_id else {})
 
@@ -91,24 +91,24 @@ def _trials_of(folder: str, rows, problem: str) -> str:
     return "\n".join([f"{folder}: {problem}; there are:", *lines, type_])
 
 
-def _is_it_a_model(reference: str) -> list[str]:
-    """Return what to do with a model that was given in a workload's place, or what is wrong with the reference.
+def _of_a_model(reference: str) -> list[str]:
+    """Return what to do with a model that was given in a workload's place; an empty list where it is none.
 
-    An empty list where it is a workload. The user's code is imported in a process of its own.
+    The user's code is imported in a process of its own. Where that cannot tell, what is wrong with the code is told by
+    the check before a run.
     """
     from lrbench.audit.target import Asked, Processes, describe, slug
 
     asked = Asked(target=reference)
     try:
         kind = describe(asked, Processes("cpu"))["kind"]
-    except InputError as error:
-        return [f"workload {problem}" if problem.startswith(reference) else problem for problem in error.problems]
+    except InputError:
+        return []
     if kind != "model":
         return []
-    return [
-        f"{reference} is a model, not a workload. Audit it first (lrbench audit {reference}), then type "
-        f"lrbench diverge results/audit-{slug(reference)}#TRIAL_ID; or write a workload"
-    ]
+    kept = f"results/audit-{slug(reference)}#TRIAL_ID"
+    audit_it = f"Audit it first (lrbench audit {reference}), then type lrbench diverge {kept}"
+    return [f"{reference} is a model, not a workload. {audit_it}; or write a workload"]
 
 
 def _is_null(value: object) -> bool:

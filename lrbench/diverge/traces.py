@@ -15,7 +15,6 @@ from typing import Literal
 from lrbench.errors import InputError
 from lrbench.ulps import DTYPES, Distance, distance
 
-
 GENERATOR = "generator"  # the input that is the state of the random generator that an operator draws from
 
 

@@ -2,20 +2,25 @@
 
 import json
 import random
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
-from lrbench.diverge.command import diverge, diverge_command
+from lrbench.diverge.command import Answer, diverge, diverge_command
 from lrbench.diverge.sides import Sides
+from lrbench.diverge.steps import Mismatch
 from lrbench.diverge.targets import read_target
+from lrbench.diverge.traces import Parting
 from lrbench.errors import InputError, RunError
 from lrbench.factors import Trial
-from lrbench.tests.helpers.studies import DIGITS, RECIPE, linear
+from lrbench.tests.helpers.commands import finish, start
+from lrbench.tests.helpers.studies import DIGITS, RECIPE, USERS, linear
 from lrbench.trial.trace import OperatorTrace
 from lrbench.watch import Watch
 
+CAUSED = (": the forward", ": the backward", ": the optimizer's step")
 FAULTY = {"model": "lrbench.claims.faulty:numpy_noise", "data": "digits", "train_limit": 72}
 
 
@@ -85,6 +90,36 @@ def test_what_differs_is_named_by_what_it_changes_first(factors, what, says, sid
     assert json.loads(json.dumps(answer.as_json()))["equal"] is False
 
 
+@pytest.mark.parametrize("ulps", [1, 1000])
+def test_a_weight_that_was_poked_is_said_to_be_so(ulps, sides, tmp_path):
+    """The initial weights differ because one was poked: no seed is suspected, and neither backward nor optimizer."""
+    a, b = (Trial(workload=DIGITS, **RECIPE, poke_ulps=poked) for poked in (0, ulps))
+    said = "; ".join(diverge(a, b, folder=tmp_path, sides=sides).sentences)
+    assert f"the initial weights differ: one was poked (poke_ulps = 0 and {ulps})" in said
+    assert "seed of the initialisation" not in said
+    assert not {": the backward", ": the optimizer's step"} & {phrase for phrase in CAUSED if phrase in said}
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "phase", "suggests"),
+    [
+        ("gradients", "source", "backward", ": the backward"),
+        ("gradients", "entry", "forward", ""),
+        ("gradients", "none", "", ": the backward"),
+        ("weights", "source", "optimizer", ": the optimizer's step"),
+        ("weights", "entry", "forward", ""),
+        ("loss", "source", "forward", ": the forward"),
+    ],
+)
+def test_a_digest_suggests_nothing_that_the_operator_contradicts(what, kind, phase, suggests):
+    """What the first digest suggests is said where the operator bears it out or none was found, and else left out."""
+    parting = Parting(kind=kind, phase=phase, sentence="", hidden={})
+    found = Answer(mismatch=Mismatch(what=what, step=1, last_equal_step=0), parting=parting, num_steps=1)
+    first = found.sentences[0]
+    assert first.startswith("from step 1 on the")
+    assert [phrase for phrase in CAUSED if phrase in first] == ([suggests] if suggests else [])
+
+
 def test_no_more_steps_are_compared_than_were_asked_for(sides, tmp_path):
     """Trials that part at step 3 are equal as far as step 2."""
     a = Trial(**{"workload": DIGITS, **RECIPE, "epochs": 2})
@@ -116,6 +151,9 @@ def test_recorded_rows_are_compared_as_they_are_and_run_again(finished, folder, 
     assert told["recorded"]["equal"]
     assert command(f"{results}#{ids[0, 0]}", f"{results}#{ids[1, 0]}") == 1
     assert "as recorded: " in capsys.readouterr().out
+    for again in (None, f"{results}#{ids[0, 0]}"):  # a row against itself would be equal whatever the training does
+        assert command(f"{results}#{ids[0, 0]}", again) == 0
+        assert "as recorded" not in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -163,6 +201,13 @@ def test_traces_of_ones_own_are_compared_as_they_are(folder, capsys):
         ("list.json", {}, "list.json is no trial"),
         ("results/none#abc", {}, "results/none"),
         ("mynet:workload", {}, "workload mynet:workload: epochs is missing.*give epochs=10"),
+        (
+            f"{USERS}:Bias",
+            {},
+            f"model, not a workload. Audit it first .lrbench audit {USERS}:Bias.*audit-{USERS}-Bias#",
+        ),
+        ("torchvision:resnet18", {}, "model, not a workload.*results/audit-torchvision-resnet18#TRIAL_ID"),
+        (".", {}, "holds no study"),
     ],
 )
 def test_what_means_no_trial_is_refused_with_what_to_type(text, levels, says, folder):
@@ -175,8 +220,17 @@ def test_what_means_no_trial_is_refused_with_what_to_type(text, levels, says, fo
 
 @pytest.mark.slow
 def test_an_id_that_is_not_one_rows_is_refused(finished):
-    """A beginning that several ids share, or none has, is refused with the ids that there are."""
+    """A folder alone, and a beginning that several ids share or none has: the trials, and how to type one."""
     _, results, _ = finished
+    from lrbench.store import load
+
+    rows = load(results)
+    with pytest.raises(InputError, match="name one of its trials") as refused:
+        read_target(str(results), {})
+    lines = str(refused.value).splitlines()
+    assert lines[1] == f"    {rows['trial_id'][0]}  seed=0, replicate=0, completed"
+    assert [line.split()[0] for line in lines[1:-1]] == list(rows["trial_id"])
+    assert lines[-1].endswith(f"lrbench diverge {results}#{rows['trial_id'][0]}")
     with pytest.raises(InputError, match="6 trials begin with ''"):
         read_target(f"{results}#", {})
     with pytest.raises(InputError, match="no trial begins with 'zzz'"):
@@ -195,3 +249,23 @@ def test_a_trial_that_cannot_be_had_is_refused(folder):
     """A model that is nowhere is bad input, told before anything trains."""
     with pytest.raises(InputError, match="nowhere"):
         command(write_trial("none.json", workload={**DIGITS, "model": "nowhere:net"}))
+
+
+@pytest.mark.parametrize("out", ["mynet.py/x", "mynet.py", "/proc/x"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_starts(out, folder, capsys):
+    """A folder below a file, a file, and a file system that takes none: InputError that says what to type."""
+    Path("mynet.py").write_text("")
+    with pytest.raises(InputError, match=rf"{out} cannot be written: .*--out DIR"):
+        command(write_trial("trial.json"), out=Path(out))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_an_interrupt_is_heard(folder):
+    """Ctrl-C while the interpreters start leaves with 130 and one line that says so."""
+    process = start("diverge", write_trial("trial.json"), folder=folder)
+    first = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+    assert first.startswith("starting two interpreters")
+    assert (ended.code, ended.err) == (130, "interrupted\n")

@@ -303,6 +303,34 @@ def test_a_random_operator_shows_the_state_that_it_draws_from(a, b):
     assert found.arguments[0].startswith("generator")
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda own: torch.rand(3, generator=own),
+        lambda own: torch.randperm(9, generator=own),
+        lambda own: torch.zeros(3).normal_(generator=own),
+        lambda own: torch.multinomial(torch.ones(9), 5, generator=own),
+    ],
+    ids=["rand", "randperm", "normal_", "multinomial"],
+)
+def test_a_generator_of_ones_own_is_an_input_too(draw, a, b):
+    """Draws from one's own generator part by its state alone; from equal states, the default one's does not matter."""
+
+    def after(path, seed, num_drawn):
+        own = torch.Generator().manual_seed(seed)
+        torch.rand(num_drawn, generator=own)
+        traced(path, lambda: draw(own))
+
+    after(a, 0, 0)
+    for seed, num_drawn in ((1, 0), (0, 1)):
+        after(b, seed, num_drawn)
+        found = compare_traces(a, b)
+        assert (found.kind, found.arguments) == ("entry", ("generator",))
+    torch.rand(1)  # moves the default generator, which none of these draws from
+    after(b, 0, 0)
+    assert compare_traces(a, b).kind == "none"
+
+
 def test_memory_that_is_read_before_it_is_written_counts_as_an_input(a, b):
     """An operator in place that gets another value to begin with is not the source."""
     for path, value in ((a, 1.0), (b, 2.0)):

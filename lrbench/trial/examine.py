@@ -9,6 +9,7 @@ import functools
 import pickle
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
@@ -30,6 +31,7 @@ from lrbench.workloads import WORKLOADS
 MOST_ROWS = 16
 MOST_BATCHES = 8
 SMALL_BATCH = 8
+NUM_DRAWS = 16  # a flip of one coin is the same for two workers once in 65,536 times
 
 
 def _tells_problems(ask: Callable[..., dict]) -> Callable[..., dict]:
@@ -120,7 +122,8 @@ def examine(workload: str | dict, device: str, batch_size: int, data_root: str) 
     """Return a model's operators, and the bits of its logits for rows of a batch together and alone.
 
     `forward`, `backward` are names as torch's dispatcher has them, `modules` the classes of its modules; `together` and
-    `alone` the bits of the float32 logits of up to MOST_ROWS images in evaluation mode; `data_sha256` as a row's.
+    `alone` the bits of the float32 logits of up to MOST_ROWS images in evaluation mode, `batch_repeats` whether the
+    batch itself gives the same bits when it is given again, before and after its rows; `data_sha256` as a row's.
     """
     found, staged, model, images, labels = _built(workload, device, batch_size, data_root)
     seen = _Seen()
@@ -129,8 +132,9 @@ def examine(workload: str | dict, device: str, batch_size: int, data_root: str) 
         found.loss(logits_of(model(images)), labels).backward()
     model.eval()
     with torch.no_grad():
-        together = logits_of(model(images))[:MOST_ROWS]
+        together, again = (logits_of(model(images))[:MOST_ROWS] for _ in range(2))
         alone = torch.cat([logits_of(model(images[row : row + 1])) for row in range(len(together))])
+        afterwards = logits_of(model(images))[:MOST_ROWS]
     return {
         "forward": sorted(seen.forward),
         "backward": sorted(seen.backward),
@@ -138,6 +142,7 @@ def examine(workload: str | dict, device: str, batch_size: int, data_root: str) 
         "num_rows": len(together),
         "together": _bits(together),
         "alone": _bits(alone),
+        "batch_repeats": _bits(together) == _bits(again) == _bits(afterwards),
         "data_sha256": staged.sha256,
     }
 
@@ -200,6 +205,13 @@ def begin(workload: str | dict, data_root: str) -> dict:
 # ------------------------------------------------------------------------------------------------ what a loader gives
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Raised:
+    """Why there is no item: sent as a value, since a worker sends an exception as a nested traceback."""
+
+    problem: str
+
+
 class _Numbered(Dataset):
     """Each item of a data set, with its number."""
 
@@ -210,15 +222,36 @@ class _Numbered(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, item: int) -> tuple:
-        return item, self.dataset[item]
+        try:
+            return item, self.dataset[item]
+        except Exception as error:  # noqa: BLE001 (user code runs here)
+            where = users_frames(error)
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            return item, _Raised(problem=f"its item {item} raises {text}" + (f" (at {where})" if where else ""))
+
+
+class _FirstAgain(_Numbered):
+    """The first item of a data set, so many times: what differs between two of them was drawn."""
+
+    def __init__(self, dataset: Dataset, num_items: int):
+        super().__init__(dataset)
+        self.num_items = num_items
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    def __getitem__(self, item: int) -> tuple:
+        return super().__getitem__(0)
 
 
 @_tells_problems
 def loaded(dataset: str, num_workers: int, batch_size: int) -> dict:
     """Return what a shuffled DataLoader gives of "module:attr", a Dataset, its class or a function that makes it.
 
-    `order` are the items' numbers and `items` a digest of each; torch is seeded with 0, and so is the loader's own
-    generator. Python's and NumPy's generators are left as the process began with them.
+    `order` are the items' numbers and `items` a digest of each; `workers_repeat` whether two workers that are asked for
+    the first item again and again draw the same numbers (False without workers, or where nothing is drawn). torch is
+    seeded with 0, and so is the loader's own generator. Python's and NumPy's generators are left as the process began
+    with them.
     """
     torch.manual_seed(0)
     found = load_attribute(dataset)
@@ -240,10 +273,31 @@ def loaded(dataset: str, num_workers: int, batch_size: int) -> dict:
     order, items = [], []
     for number, batch in enumerate(loader, 1):
         order += [item for item, _ in batch]
-        items += [_item_digest(value) for _, value in batch]
+        items += _digests(dataset, batch)
         if number == MOST_BATCHES:
             break
-    return {"order": order, "items": items}
+    repeat = num_workers > 1 and bool(order) and _workers_repeat(dataset, found)
+    return {"order": order, "items": items, "workers_repeat": repeat}
+
+
+def _workers_repeat(name: str, dataset: Dataset) -> bool:
+    """The first batch is the first worker's and the second the second's."""
+    loader = DataLoader(
+        _FirstAgain(dataset, 2 * NUM_DRAWS),
+        batch_size=NUM_DRAWS,
+        num_workers=2,
+        generator=torch.Generator().manual_seed(0),
+        collate_fn=list,
+    )
+    one, two = (_digests(name, batch) for batch in loader)
+    return one == two and len(set(one)) > 1
+
+
+def _digests(name: str, batch: list[tuple]) -> list[str]:
+    for _, value in batch:
+        if isinstance(value, _Raised):
+            raise InputError(f"--dataset {name}: {value.problem}")
+    return [_item_digest(value) for _, value in batch]
 
 
 def _item_digest(value: object) -> str:
