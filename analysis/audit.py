@@ -5,7 +5,7 @@ What this does *not* do: name faults or recommend (`analysis.audit_findings`), p
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +94,7 @@ class Audit:
     plan: dict
     examined: dict
     resumed: list[dict]
+    described: dict = field(default_factory=dict)
     took_seconds: float
     flags: pd.DataFrame
     strict: pd.DataFrame
@@ -137,6 +138,7 @@ def read_audit(folder: str | Path) -> Audit:
         plan=note("plan", {}),
         examined=note("examined", {}),
         resumed=note("resumed", []),
+        described=note("described", {}),
         took_seconds=note("took", math.nan),
         flags=flags,
         **parts,
@@ -180,7 +182,7 @@ def _arm(audit: Audit, name: str, rows: pd.DataFrame, default: pd.DataFrame, pla
         num_results=len(results),
         error=_error(rows),
         speed=speed(rows),
-        ratio=ratio(rows, default),
+        ratio=_to_itself(rows) if name == "default" else ratio(rows, default),
         forward_speed=float(done["forward_samples_per_second"].astype(float).median()) if len(done) else math.nan,
         search=t_interval(extra),
         break_even=break_even_interval(extra, saved),
@@ -221,6 +223,11 @@ def ratio(rows: pd.DataFrame, reference: pd.DataFrame) -> Estimate:
     """How fast does it train by the reference? Trials of one random block are paired; Student's over blocks."""
     here, there = (np.log(_timed(part)["samples_per_second"].astype(float)) for part in (rows, reference))
     return t_interval((here - there).dropna()).map(math.exp)
+
+
+def _to_itself(rows: pd.DataFrame) -> Estimate:
+    n = len(_timed(rows))
+    return Estimate(value=1.0, low=1.0, high=1.0, n=n) if n else t_interval(np.array([]))
 
 
 def _paired(rows: pd.DataFrame, plain: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from analysis.wording import count, listed
 SEED_NUMPY = "Call numpy.random.seed(…), or draw from a numpy.random.Generator of your own that is seeded"
 SEED_PYTHON = "Call random.seed(…), or draw from a random.Random(…) of your own"
 UNEXPLAINED = "runs differ"
+WORKERS = "items depend on num_workers"
 # Where runs differ for no reason that was found otherwise: what differs first says what to look for.
 LOOK_FOR = {
     "order": "Look for a sampler, or an order, that is not seeded",
@@ -26,6 +27,11 @@ LOOK_FOR = {
     "rounds it away",
     "weights": "Look at the optimizer's step",
     "optimizer": "Look at the optimizer's step",
+}
+_LOOK_IN = {
+    "forward": "Look",
+    "backward": "Look in the forward of training mode, that of evaluation mode being the same each time, and in the "
+    "backward",
 }
 
 
@@ -41,18 +47,27 @@ class Fault:
 def faults(audit: Audit, seen: list[Arm]) -> list[Fault]:
     """Return what breaks the reproducibility of this training, each by its name; what explains most comes first."""
     rows = audit.rows
+    loader = _loader(audit.examined.get("loaded", []))  # of the user's Dataset, on which no run trains
     found = [
         *_forgotten(rows),
         *_flags_not_held(rows),
         *_hash_order(audit.examined.get("begun", [])),
         *_other_data(rows),
-        *_loader(audit.examined.get("loaded", [])),
     ]
     if found:
-        return found
+        return [*found, *loader]
     settled = not audit.inert and any(arm.reproducible for arm in seen)  # a setting makes them equal: no fault
-    found = [] if settled else _in_process(seen) or _runs_differ(seen, to_see_the_operator(audit))
-    return found or _other_parents(audit, seen) or _not_resumed(seen)
+    if not settled:
+        see = to_see_the_operator(audit)
+        # where fresh processes agree, it is a state that makes one process give other bits: no fault
+        found = ([] if runs_agree(seen) else _in_process(seen, see)) or _runs_differ(seen, see)
+    return [*(found or _other_parents(audit, seen) or _not_resumed(seen)), *loader]
+
+
+def runs_agree(seen: list[Arm]) -> bool:
+    """Return whether every condition that was run twice or more gave the same bits each time, and one was."""
+    repeated = [arm for arm in seen if arm.num_runs > 1]
+    return bool(repeated) and all(arm.reproducible for arm in repeated)
 
 
 def to_see_the_operator(audit: Audit) -> str:
@@ -94,7 +109,8 @@ def _flags_not_held(rows) -> list[Fault]:
     moved = [asked for asked, effective in pairs if (broken[asked] != broken[effective]).any()]
     what = listed(moved) if moved else "a flag"
     seen = (
-        f"{what} asked for and in force differ in {len(broken)} of {count(len(rows), 'trial')}: the code sets it itself"
+        f"in {len(broken)} of {count(len(rows), 'trial')} what was asked for and what was in force differ ({what}): "
+        "the code sets it itself"
     )
     return [Fault(name="mislabelled flag", seen=seen, mend="Take the assignment to torch.backends out of your code")]
 
@@ -145,12 +161,22 @@ def _loader(loaded: list[dict]) -> list[Fault]:
         seen = "with two workers, two processes with equal torch seeds got other items from the Dataset"
         mend = "Seed Python's and NumPy's generators in the DataLoader's worker_init_fn, from torch.initial_seed()"
         found.append(Fault(name="unseeded loader worker", seen=seen, mend=mend))
+    if workers.get("workers_repeat", False):
+        seen = "two workers, asked for the same item again and again, drew the same numbers: each has a copy of one "
+        seen += "generator, which the Dataset keeps"
+        mend = "Draw from torch's own generators, which differ from worker to worker, or seed the Dataset's generator "
+        mend += "in worker_init_fn from torch.initial_seed()"
+        found.append(Fault(name=WORKERS, seen=seen, mend=mend))
     return found
 
 
-def _in_process(seen: list[Arm]) -> list[Fault]:
-    """Repeats of one batch in one process; the backward has a forward in it, and is named where that repeats."""
-    for what, said in (("forward", "logits"), ("backward", "gradients")):
+def _in_process(seen: list[Arm], see: str) -> list[Fault]:
+    """Repeats of one batch in one process. That of the backward has a forward of training mode in it, which may be why
+    it differs where the forward of evaluation mode repeats."""
+    for what, name, said in (
+        ("forward", "nondeterministic forward", "logits, in evaluation mode,"),
+        ("backward", "training step does not repeat within a process", "gradients, in training mode,"),
+    ):
         broken = [arm for arm in seen if not getattr(arm, what).all_identical]
         if broken:
             first = getattr(broken[0], what)
@@ -158,10 +184,11 @@ def _in_process(seen: list[Arm]) -> list[Fault]:
             where = listed([arm.name for arm in broken]) if len(broken) < len(seen) else "every condition"
             return [
                 Fault(
-                    name=f"nondeterministic {what}",
+                    name=name,
                     seen=f"one batch gave the first {said} again in {times} ({where})",
-                    mend="Look for an operation that is not deterministic, or a generator that is never seeded "
-                    "(torch.Generator().seed(), the time, the system's entropy)",
+                    mend=f"{_LOOK_IN[what]} for an operation that is not deterministic, or a generator that is never "
+                    "seeded (torch.Generator().seed(), the time, the system's entropy). The operator is named by "
+                    f"{see}",
                 )
             ]
     return []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.audit import STRICT, Arm, Audit, arms, ended, first_difference, ratio
-from analysis.audit_faults import UNEXPLAINED, Fault, faults, to_see_the_operator
+from analysis.audit_faults import UNEXPLAINED, WORKERS, Fault, faults, runs_agree, to_see_the_operator
 from analysis.intervals import Estimate
 from analysis.wording import count, known, listed, number, percent
 
@@ -49,11 +49,11 @@ def findings(audit: Audit) -> Findings:
     named = faults(audit, seen)
     return Findings(
         title=f"Is the training of {audit.asked['target']} reproducible?",
-        recommendation=tuple(recommend(seen, named, audit.inert, to_see_the_operator(audit))),
+        recommendation=(*recommend(seen, named, audit.inert, to_see_the_operator(audit)), *of_the_dataset(audit)),
         faults=tuple(named),
         arms=tuple(seen),
         operations=tuple(operations(audit)),
-        sensitivities=tuple(sensitivities(audit)),
+        sensitivities=tuple(sensitivities(audit, seen)),
         notes=tuple(notes(audit)),
     )
 
@@ -71,7 +71,7 @@ def recommend(seen: list[Arm], named: list[Fault], inert: bool, see: str) -> lis
     said = [_first_of_all(fault, see) for fault in named[:1]]
     said += [f"Then: {listed([fault.name for fault in named[1:]])}."] if len(named) > 1 else []
     if inert:
-        return [*said, *_on_a_cpu(seen, named)]
+        return [*said, *_on_a_cpu(seen, named, see)]
     if default.reproducible:
         said.append(f"{_identical(default)} as it is: no setting is needed for the sake of reproducibility.")
         fast = by_name.get("benchmark")
@@ -82,7 +82,8 @@ def recommend(seen: list[Arm], named: list[Fault], inert: bool, see: str) -> lis
     if ways:
         said += [f"{SETTINGS[arm.name]} {_cost(arm.ratio)} here and makes {_alike(arm)} identical." for arm in ways[:1]]
         said += [f"So does {SETTINGS[arm.name]}, which {_cost(arm.ratio)}." for arm in ways[1:3]]
-        return [*said, f"Without, {default.num_runs} runs gave {default.num_results} results{_from(default)}."]
+        without = f"Without, {default.num_runs} runs gave {default.num_results} results{_from(default)}."
+        return [*said, f"{without} To see the operator: {see}"]
     said.append(
         f"No setting made the runs identical: as it is, {default.num_runs} runs gave {default.num_results} results"
         f"{_from(default)}. To see the operator: {see}"
@@ -96,7 +97,7 @@ def _first_of_all(fault: Fault, see: str) -> str:
     return f"Mend this first, then audit again: {fault.name}."
 
 
-def _on_a_cpu(seen: list[Arm], named: list[Fault]) -> list[str]:
+def _on_a_cpu(seen: list[Arm], named: list[Fault], see: str) -> list[str]:
     """The flags are inert, so that every condition but the strict one is the same one again."""
     runs = [arm for arm in seen if arm.num_runs]
     total = sum(arm.num_runs for arm in runs)
@@ -108,7 +109,22 @@ def _on_a_cpu(seen: list[Arm], named: list[Fault]) -> list[str]:
         return [f"{text}.", "What the cuDNN flags cost and buy can be told on a CUDA GPU alone: run this audit there."]
     worst = max(runs, key=lambda arm: arm.num_results / arm.num_runs)
     text = f"Training does not repeat on this CPU: {worst.num_runs} runs of one trial gave {worst.num_results} results"
-    return [f"{text}{_from(worst)}.", "The cuDNN flags are inert here and cannot be why."]
+    return [f"{text}{_from(worst)}. To see the operator: {see}", "The cuDNN flags are inert here and cannot be why."]
+
+
+def of_the_dataset(audit: Audit) -> list[str]:
+    """Say of a Dataset that was named what its loader gives, and that no run is of it."""
+    name, loaded = audit.asked.get("dataset", ""), audit.examined.get("loaded", [])
+    if not loaded:
+        return []
+    alone, twin, workers, workers_twin = (answer["items"] for answer in loaded)
+    made = audit.described.get("kind") == "model"
+    said = [f"The runs are of {'made-up images' if made else 'what the workload trains on'}, not of {name}."]
+    if alone == twin and workers == workers_twin and alone != workers:
+        repeat = loaded[2].get("workers_repeat", False)
+        more = "; the two workers draw the same numbers" if repeat else ", each time the same"
+        said.append(f"Of {name} {WORKERS}: without a worker and with two it gives other items{more}.")
+    return said
 
 
 def _identical(arm: Arm, small: bool = False) -> str:
@@ -159,10 +175,25 @@ def operations(audit: Audit) -> list[str]:
     ]
 
 
-def sensitivities(audit: Audit) -> list[Sensitivity]:
-    """Return what the number of threads, a row's company in a batch, and loader workers change."""
+def sensitivities(audit: Audit, seen: list[Arm]) -> list[Sensitivity]:
+    """Return what the number of threads, a row's company in a batch, loader workers and earlier calls change."""
     told = {"threads": _threads(audit), "batch": _batch(audit), "workers": _workers(audit)}
+    if state := _state(seen):
+        told["state"] = state
     return [Sensitivity(name=name, sentence=sentence) for name, sentence in told.items()]
+
+
+def _state(seen: list[Arm]) -> str:
+    """Say what it means that fresh processes agree where one process does not repeat a batch; "" where it does."""
+    for what, gives in (("forward", "logits"), ("backward", "gradients")):
+        broken = next((getattr(arm, what) for arm in seen if not getattr(arm, what).all_identical), None)
+        if broken is not None and runs_agree(seen):
+            return (
+                "Your model keeps state between calls (a counter, a cache, a generator): one batch, given again, gives "
+                f"other {gives} ({broken.num_identical} of {broken.num_repeats} as the first), though whole runs "
+                "repeat."
+            )
+    return ""
 
 
 def _threads(audit: Audit) -> str:
@@ -173,19 +204,26 @@ def _threads(audit: Audit) -> str:
     if one.empty or two.empty:
         return "1 against 2 threads: no two trials came to their end."
     times = ratio(rows[rows["num_threads"] == 2], rows[rows["num_threads"] == 1])
-    speed = f"{times.value:.2f} times the speed" if known(times.value) else "speed not measured"
+    runs = f"n = {len(two)} runs each"
+    speed = f"{times.value:.2f} times the speed, no interval" if known(times.value) else "speed not measured"
     apart = first_difference(pd.concat([one.head(1), two.head(1)]))
     if first_difference(one) is not None:
-        return f"1 against 2 threads: bits cannot be compared, since they differ at one thread already; {speed}."
+        return (
+            f"1 against 2 threads: bits cannot be compared, since they differ at one thread already; {speed} ({runs})."
+        )
     if apart is None:
-        return f"1 against 2 threads: the same bits; {speed} ({count(len(two), 'run')} each)."
-    return f"1 against 2 threads: other bits, {apart.sentence}; {speed} ({count(len(two), 'run')} each)."
+        return f"1 against 2 threads: the same bits; {speed} ({runs})."
+    return f"1 against 2 threads: other bits, {apart.sentence}; {speed} ({runs})."
 
 
 def _batch(audit: Audit) -> str:
     seen = audit.examined.get("model", {})
     if not seen:
         return "A row of a batch against the row alone: not asked."
+    if not seen.get("batch_repeats", True):  # an audit of before this was asked has no such key
+        return (
+            "A row of a batch against the row alone: cannot be told, since the same batch gives other logits each time."
+        )
     rows, differ = seen["num_rows"], seen["num_rows_differ"]
     if not differ:
         return f"A row of a batch against the row alone: the same bits ({rows} of {rows} rows)."
@@ -225,6 +263,10 @@ def notes(audit: Audit) -> list[str]:
         "Student's over processes; ratios are of trials of one random block."
     )
     said += plan.get("cut", [])
+    said.append(
+        "Repeats are of one batch in one process: the forward in evaluation mode, the backward with its forward in "
+        "training mode."
+    )
     if math.isfinite(audit.took_seconds):
         said.append(f"It took {number(audit.took_seconds)} s of {audit.asked['budget']}.")
     return said

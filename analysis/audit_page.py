@@ -78,10 +78,10 @@ def _cells(arm: Arm, inert: bool) -> dict[str, str]:
         "search, first step": NOT_HERE if inert else _interval(arm.search, seconds) if search else DASH,
         "… paid after steps": NOT_HERE if inert else _break_even(arm.break_even) if search else DASH,
         "peak memory, MiB": number(arm.peak_memory_mib, 4),
-        "forward repeats": _repeats(arm.forward),
-        "backward repeats": _repeats(arm.backward),
+        "eval forward repeats": _repeats(arm.forward),
+        "train step repeats": _repeats(arm.backward),
         "runs identical": _runs(arm),
-        "resume identical": {"": DASH, "identical": "yes"}.get(arm.resumed, f"no: {arm.resumed}"),
+        "resume identical": _resumed(arm),
         "differs first": "nothing" if arm.differs is None else _first(arm),
     }
 
@@ -108,6 +108,13 @@ def _runs(arm: Arm) -> str:
         return DASH
     text = f"{arm.num_identical} of {arm.num_runs}"
     return f"{text} (≤ {percent(arm.bound, 0)} differ)" if arm.reproducible else f"{text}, {arm.num_results} results"
+
+
+def _resumed(arm: Arm) -> str:
+    """A resume that failed has ": " in what is said of it, a resume whose bits differ lists them."""
+    if arm.num_results > 1 and arm.resumed not in ("", "identical") and ": " not in arm.resumed:
+        return "cannot be told: runs differ without a resume"
+    return {"": DASH, "identical": "yes"}.get(arm.resumed, f"no: {arm.resumed}")
 
 
 def _first(arm: Arm) -> str:

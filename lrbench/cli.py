@@ -278,8 +278,14 @@ def audit(
         ),
     ],
     input_: Annotated[
-        str, typer.Option("--input", metavar="CxHxW", help="Of a model alone: the shape of its images.")
-    ] = "3x32x32",
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="CxHxW",
+            help="Of a model alone: the shape of its images [default: 3x32x32].",
+            show_default=False,
+        ),
+    ] = None,
     classes: Annotated[int, typer.Option(help="Of a model alone: how many classes.")] = 10,
     batch: Annotated[
         int | None, typer.Option(help="Images in a step [default: the recipe's, else 128].", show_default=False)
@@ -317,7 +323,7 @@ def audit(
     _at_least("--steps", steps, 1)
     asked = Asked(
         target=target,
-        input=input_,
+        input=input_ or "",
         classes=classes,
         batch=batch or 0,
         budget=budget,

@@ -247,6 +247,7 @@ def test_a_resumed_trial_is_compared_with_the_whole_one(gave, said):
 TWIN = {"weights": "w", "loss": "l", "gradients": "g"}
 NO_WORKER = {"order": [0, 1], "items": ["a", "b"]}
 OTHER_ITEMS = {"order": [0, 1], "items": ["a", "c"]}
+REPEATING = {**OTHER_ITEMS, "workers_repeat": True}
 
 
 @pytest.mark.parametrize(
@@ -256,9 +257,12 @@ OTHER_ITEMS = {"order": [0, 1], "items": ["a", "c"]}
         ({"python_rng_used": True}, "forgotten Python seed"),
         ({"evaluation_rng_used": True}, "evaluation consumes the training's random numbers"),
         ({"flags_held": False, "effective_cudnn_deterministic": True}, "mislabelled flag"),
-        ({"forward_repeats_identical": 3}, "nondeterministic forward"),
-        ({"backward_repeats_identical": 3}, "nondeterministic backward"),
-        ({"forward_repeats_identical": 3, "backward_repeats_identical": 1}, "nondeterministic forward"),
+        ({"forward_repeats_identical": 3, "parted_at": 2}, "nondeterministic forward"),
+        ({"backward_repeats_identical": 3, "parted_at": 2}, "training step does not repeat within a process"),
+        (
+            {"forward_repeats_identical": 3, "backward_repeats_identical": 1, "parted_at": 2},
+            "nondeterministic forward",
+        ),
         ({"parted_at": 2}, "runs differ"),
         ({}, ""),
     ],
@@ -279,12 +283,95 @@ def test_a_fault_is_named_from_the_rows(columns, name):
         ({"loaded": [NO_WORKER, OTHER_ITEMS, NO_WORKER, OTHER_ITEMS]}, "Dataset with a forgotten seed"),
         ({"loaded": [NO_WORKER] * 4}, ""),
         ({"loaded": [NO_WORKER, NO_WORKER, OTHER_ITEMS, OTHER_ITEMS]}, ""),
+        ({"loaded": [NO_WORKER, NO_WORKER, REPEATING, REPEATING]}, "items depend on num_workers"),
     ],
 )
 def test_a_fault_is_named_from_what_processes_said(examined, name):
     """A twin that differs proves nothing of hashes; workers that differ from no workers are no fault by themselves."""
     made = audit(two_by_two(), examined=examined)
     assert [fault.name for fault in faults(made, arms(made))] == ([name] if name else [])
+
+
+@pytest.mark.parametrize(
+    ("columns", "gives"), [("backward_repeats_identical", "gradients"), ("forward_repeats_identical", "logits")]
+)
+def test_state_between_calls_is_no_fault_where_runs_agree(columns, gives):
+    """A counter in the model makes one process give other bits for a batch, though twelve fresh runs are alike."""
+    found = findings(audit(two_by_two(**{columns: 1})))
+    assert found.faults == ()
+    assert found.recommendation[0].startswith("12 of 12 runs in fresh processes are bit-identical")
+    said = {s.name: s.sentence for s in found.sensitivities}["state"]
+    assert said.startswith("Your model keeps state between calls")
+    assert f"gives other {gives} (3 of 60 as the first), though whole runs repeat." in said
+    assert "state" not in {s.name for s in findings(audit(two_by_two(**{columns: 1}, parted_at=1))).sensitivities}
+
+
+@pytest.mark.parametrize("columns", [{}, {"backward_repeats_identical": 1}, {"numpy_rng_used": True}])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_where_runs_differ_the_page_says_what_to_type(columns, device):
+    """The command that finds the operator, whatever fault was named."""
+    assert "<code>lrbench diverge DIR#trial 0" not in as_html(audit(two_by_two(**columns), device=device))
+    made = audit(two_by_two(parted_at=2, **columns), device=device)
+    assert "<code>lrbench diverge DIR#trial</code>" in as_html(made)
+
+
+def test_what_the_noise_explains_is_not_called_a_finding():
+    """Where runs differ anyway, a resumed one that differs tells nothing; where they agree it does. Nor does a row
+    alone, where the batch itself gives other logits each time."""
+    run = {"trial_id": "trial 0", "status": "completed", "error": None, "weights_sha256": "other"}
+    noisy = audit(
+        two_by_two(parted_at=2), resumed=[run], examined={"model": {**EXAMINED["model"], "batch_repeats": False}}
+    )
+    shown = table(noisy, tuple(arms(noisy))).loc["resume identical", "default"]
+    assert shown == "cannot be told: runs differ without a resume"
+    assert '<td class="no">cannot be told' not in as_html(noisy)
+    assert "cannot be told, since the same batch gives other logits each time" in as_html(noisy)
+    assert "2 ulp" not in as_html(noisy)
+    quiet = audit(two_by_two(), resumed=[run])
+    assert table(quiet, tuple(arms(quiet))).loc["resume identical", "default"] == "no: weights"
+    crashed = replace(noisy, resumed=[{**run, "status": "crashed", "error": "RuntimeError: y"}])
+    assert table(crashed, tuple(arms(crashed))).loc["resume identical", "default"] == "no: crashed: RuntimeError: y"
+
+
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    [
+        (
+            OTHER_ITEMS,
+            "Of nets:Own items depend on num_workers: without a worker and with two it gives other items, each",
+        ),
+        (REPEATING, "gives other items; the two workers draw the same numbers."),
+    ],
+)
+def test_a_dataset_is_spoken_of_before_the_table(workers, said):
+    """That no run is of it, and that what it gives depends on num_workers."""
+    asked = {"target": "mynet:Net", "device": "cpu", "budget": "2m", "dataset": "nets:Own"}
+    loaded = [NO_WORKER, NO_WORKER, workers, workers]
+    made = audit(two_by_two(), asked=asked, described={"kind": "model"}, examined={"loaded": loaded})
+    spoken = " ".join(findings(made).recommendation)
+    assert "The runs are of made-up images, not of nets:Own." in spoken
+    assert said in spoken
+    made = replace(made, described={"kind": "workload"}, examined={"loaded": [NO_WORKER] * 4})
+    spoken = " ".join(findings(made).recommendation)
+    assert "The runs are of what the workload trains on, not of nets:Own." in spoken
+    assert "num_workers" not in spoken
+
+
+def test_a_loaders_fault_does_not_hide_that_runs_differ():
+    """No run is of the Dataset that was named, so that it explains none."""
+    made = audit(two_by_two(parted_at=2), examined={"loaded": [NO_WORKER, OTHER_ITEMS, NO_WORKER, OTHER_ITEMS]})
+    assert [fault.name for fault in faults(made, arms(made))] == ["runs differ", "Dataset with a forgotten seed"]
+
+
+def test_a_factors_name_is_written_as_it_is_typed():
+    """Without a capital, at the beginning of a sentence too."""
+    made = audit(two_by_two(flags_held=False, effective_cudnn_deterministic=True))
+    page = as_html(made)
+    assert (
+        "In 12 of 12 trials what was asked for and what was in force differ (cudnn_benchmark, cudnn_deterministic and"
+        in page
+    )
+    assert "Cudnn" not in page
 
 
 def test_data_of_two_contents_are_a_fault():
@@ -450,6 +537,7 @@ def test_every_part_of_an_audit_is_on_its_page(made):
     assert "0 against 2 DataLoader workers: the same order, other items (2 items)." in page
     assert "3 of 16 rows have other logits, by at most 2 ulp" in page
     assert "1 against 2 threads: other bits, from step 2 on" in page
+    assert "1.22 times the speed, no interval (n = 2 runs each)." in page
     assert not any(word in page for word in ("http:", "https:", "<script", ">nan", "[nan", "inf]", "-inf"))
     assert ("not here" in page) is made.inert
 
@@ -460,6 +548,7 @@ def test_the_json_is_strict_and_whole(made):
     first = record["arms"][0]
     assert (first["name"], first["num_identical"], first["reproducible"]) == ("default", 3, True)
     assert first["bound"] == pytest.approx(1 - 0.05**0.5)
+    assert first["ratio"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 3}
     assert record["recommendation"] == list(findings(made).recommendation)
 
 

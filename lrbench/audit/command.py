@@ -45,7 +45,15 @@ Say = Callable[[str], None]
 
 def audit_command(asked: Asked, out: Path | None = None, as_json: bool = False) -> int:
     """Run the audit, print its table and write its page; return the exit code: 0 made, 1 no trial completed."""
-    folder = run_audit(asked, out, say=lambda line: print(line, file=sys.stderr, flush=True))
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    try:
+        folder = run_audit(asked, out, say=say)
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on where it stopped")
+        raise
     from analysis.audit import read_audit
     from analysis.audit_page import as_json_text, print_audit, write_page
 
@@ -66,9 +74,13 @@ def run_audit(asked: Asked, out: Path | None = None, *, say: Say = lambda line: 
     key = key_of(asked, device)
     folder = folder_for(asked.target, key, out)
     notes, processes = Notes(folder), Processes(device)
+    notes.check_writable()
     say(f"{asked.target} on {device}, within {asked.budget}, into {folder}")
     described = notes.read("described") if notes.known("described") else describe(asked, processes)
+    if described["kind"] == "workload" and (problems := asked.of_a_workload()):
+        raise InputError(*problems)
     audit = _Audit(asked, described, device, folder, say)
+    loaded = [] if notes.known("examined") else audit.loaded(processes)
     if not notes.known("plan"):
         say("one short trial, to see what fits into the time")
         plan = audit.planned(seconds_of(asked.budget), began)
@@ -79,7 +91,7 @@ def run_audit(asked: Asked, out: Path | None = None, *, say: Say = lambda line: 
         say(line)
     if not notes.known("examined"):
         say("its operations, a row of a batch alone, the hash seed: asked of new processes")
-        notes.write("examined", audit.examined(processes))
+        notes.write("examined", {**audit.examined(processes), "loaded": loaded})
     audit.run_studies(plan)
     if "resume" in plan.parts and not notes.known("resumed"):
         say("stopping a trial half-way, and going on in a new process")
@@ -137,11 +149,12 @@ class _Audit:
         row = lrbench.run_trial(self._trial(plan), data_root=self._data_root, watch=watch)
         wall_seconds = time.monotonic() - began
         if row["status"] not in ("completed", "diverged"):
-            shape = f"images of {self._asked.input} and {self._asked.classes} classes"
+            shape = f"images of {self._asked.shape} and {self._asked.classes} classes"
             hint = f". It was given {shape}; for others type --input and --classes" * (
                 self._described["kind"] == "model"
             )
-            raise InputError(f"{self._asked.target} does not train: {_last_line(row['error'])}{hint}")
+            error = _last_line(row["error"])
+            raise InputError(f"{self._asked.target} does not train: {error.rstrip('.') if hint else error}{hint}")
         num_steps, seconds = max(1, row.get("num_steps") or 0), row["total_seconds"]
         step_seconds = row.get("step_seconds_median") or seconds / num_steps
         return Pilot(
@@ -150,20 +163,26 @@ class _Audit:
             step_seconds=step_seconds,
         )
 
+    def loaded(self, processes: Processes) -> list[dict]:
+        """Ask what a DataLoader gives of the user's Dataset, for each of LOADER_WORKERS; nothing where none is named.
+
+        Raises InputError where it cannot be had, or raises.
+        """
+        if not self._asked.dataset:
+            return []
+        named = {"dataset": self._asked.dataset, "batch_size": LOADER_BATCH_SIZE}
+        calls = [{**named, "num_workers": n} for n in LOADER_WORKERS]
+        return processes.answers("loaded", calls, [""] * len(calls))
+
     def examined(self, processes: Processes) -> dict:
-        """Ask what no row holds: operations and a batch's rows alone, the hash seed, the user's DataLoader."""
+        """Ask what no row holds: operations and a batch's rows alone, the hash seed."""
         batch_size = self._recipe["batch_size"]
         few = {"workload": self._limited(limit_for(1, batch_size)), "data_root": self._asked.data_root}
-        loaded = []
-        if self._asked.dataset:
-            named = {"dataset": self._asked.dataset, "batch_size": LOADER_BATCH_SIZE}
-            calls = [{**named, "num_workers": n} for n in LOADER_WORKERS]
-            loaded = processes.answers("loaded", calls, [""] * len(calls))
         begun = processes.answers("begin", [few] * len(HASH_SEEDS), list(HASH_SEEDS))
         if any(answer != begun[0] for answer in begun):  # a process that differs from its twin proves nothing
             begun += processes.answers("begin", [few], list(HASH_SEEDS[:1]))
         seen = processes.answer("examine", **few, device=self._device, batch_size=batch_size)
-        return {"model": _judged(seen), "begun": begun, "loaded": loaded}
+        return {"model": _judged(seen), "begun": begun}
 
     def run_studies(self, plan: Plan) -> None:
         """Run the trials that have no row yet: the flags, strict mode, threads."""
@@ -239,6 +258,7 @@ def _judged(seen: dict) -> dict:
         "documented": [asdict(operation) for operation in found(seen["forward"], seen["backward"], seen["modules"])],
         "num_operators": len({*seen["forward"], *seen["backward"]}),
         "data_sha256": seen["data_sha256"],
+        "batch_repeats": seen["batch_repeats"],
         "num_rows": num_rows,
         "num_rows_differ": int((rows[0] != rows[1]).any(axis=1).sum()),
         "max_ulp": apart.max_ulp,

@@ -5,6 +5,7 @@ What this does *not* do: import the user's code (`lrbench.trial.examine` does, i
 
 import json
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,6 +19,7 @@ from lrbench.workloads import WORKLOADS
 
 DEFAULT_FOLDER = Path("results")
 DEFAULT_BATCH_SIZE = 128
+DEFAULT_INPUT = "3x32x32"
 # Of a model alone: so small a rate that most networks do not diverge in forty steps, and momentum, so that the
 # optimizer has a state.
 RECIPE = {"base_lr": 0.01, "optimizer": {"name": "SGD", "momentum": 0.9}, "batch_size": DEFAULT_BATCH_SIZE}
@@ -29,7 +31,7 @@ class Asked:
     """What the user asked for; "" and 0 leave a thing to the target, the machine or the time."""
 
     target: str
-    input: str = "3x32x32"
+    input: str = ""
     classes: int = 10
     batch: int = 0
     budget: str = "2m"
@@ -55,9 +57,11 @@ class Asked:
             problems.append(f"--epochs {self.epochs} and --steps {self.steps} are both given; keep one of them")
         for name, read, example in (("budget", seconds_of, "90s, 2m or 1h"), ("input", shape_of, "3x32x32")):
             try:
-                read(getattr(self, name))
+                read(getattr(self, name) or example)
             except ValueError:
                 problems.append(f"--{name} found {getattr(self, name)!r}; write it as {example}")
+        if self.target in WORKLOADS:
+            problems += self.of_a_workload()
         if not is_reference(self.target) and self.target not in WORKLOADS:
             problems.append(
                 f"TARGET found {self.target!r}; allowed: {', '.join(WORKLOADS)}, torchvision:NAME, or your own model "
@@ -67,6 +71,18 @@ class Asked:
             problems.append(f"--dataset found {self.dataset!r}; write your own Dataset as module:attr")
         if problems:
             raise InputError(*problems)
+
+    @property
+    def shape(self) -> str:
+        """The shape of the images of a model alone."""
+        return self.input or DEFAULT_INPUT
+
+    def of_a_workload(self) -> list[str]:
+        """Return what is wrong with this request where the target is a workload, which has images of its own."""
+        if not self.input:
+            return []
+        what = f"--input found {self.input}, but {self.target} is a workload, with images of its own"
+        return [f"{what}; --input is for a model alone. Type: lrbench audit {self.target}"]
 
 
 class Processes:
@@ -118,7 +134,7 @@ def workload_of(asked: Asked, described: dict) -> tuple[str | dict, dict]:
         if described["call"] == "nothing":
             arguments = {"target": asked.target, "asks_for_classes": False}
             model = {"model": f"{MADE}users_model", "model_args": arguments}
-        shape = "x".join(map(str, shape_of(asked.input)))
+        shape = "x".join(map(str, shape_of(asked.shape)))
         workload, recipe = {**model, "data": f"{MADE}images_{shape}_of_{asked.classes}"}, dict(RECIPE)
     if asked.batch:
         recipe["batch_size"] = asked.batch
@@ -153,6 +169,16 @@ class Notes:
     def read(self, name: str):
         return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
 
+    def check_writable(self) -> None:
+        """Raise InputError where nothing can be written here, or where the folder is yet to be made; make none."""
+        there = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            what = f"{self.folder} cannot be written: {error.strerror}"
+            raise InputError(f"{what}. Name another folder: --out DIR") from None
+
     def write(self, name: str, value) -> None:
         path = self.folder / f"{name}.json"
         try:
@@ -167,7 +193,8 @@ class Notes:
 def key_of(asked: Asked, device: str) -> dict:
     """Return what an audit is of, the content of the user's modules among it: rows of another are not its own."""
     kept = ("target", "input", "classes", "batch", "budget", "replicates", "epochs", "steps", "dataset", "data_root")
-    return {**{name: getattr(asked, name) for name in kept}, "device": device, "code": _code(asked)}
+    named = {name: getattr(asked, name) for name in kept}
+    return {**named, "input": asked.shape, "device": device, "code": _code(asked)}
 
 
 def _code(asked: Asked) -> dict[str, str]:

@@ -2,7 +2,10 @@
 slow."""
 
 import json
+import os
 import re
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from lrbench.trial.examine import begin, describe, examine, loaded
 
 NETS = """
 import numpy
+import torch
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -54,6 +58,24 @@ class Quiet(Noisy):
     def __getitem__(self, item):
         return numpy.full(2, float(item))
 
+class Own(Noisy):
+    def __init__(self):
+        self.generator = numpy.random.default_rng(0)
+    def __getitem__(self, item):
+        return self.generator.random(2) + item
+
+class Torchs(Noisy):
+    def __getitem__(self, item):
+        return torch.rand(2) + item
+
+class Raises(Noisy):
+    def __getitem__(self, item):
+        raise KeyError("no such item")
+
+class Noise(WithClasses):
+    def forward(self, x):
+        return super().forward(x) + torch.rand(1)
+
 class Upsampled(nn.Sequential):
     def __init__(self, num_classes):
         up = nn.Upsample(scale_factor=2, mode="bilinear")
@@ -85,6 +107,7 @@ def nets(tmp_path, monkeypatch):
         ({"target": "digits-cnn", "budget": "-1m"}, "--budget found '-1m'"),
         ({"target": "a:B", "input": "32x32"}, "--input found '32x32'; write it as 3x32x32"),
         ({"target": "a:B", "input": "3x0x32"}, "--input found '3x0x32'"),
+        ({"target": "digits-cnn", "input": "1x28x28"}, "--input is for a model alone. Type: lrbench audit digits-cnn"),
         ({"target": "a:B", "classes": 1}, "--classes found 1; allowed: a whole number from 2 on"),
         ({"target": "a:B", "batch": -1}, "--batch found -1; allowed: a whole number from 1 on"),
         ({"target": "a:B", "epochs": 1, "steps": 1}, "keep one of them"),
@@ -366,6 +389,77 @@ def test_a_dataset_that_draws_is_seen(nets, dataset, same):
     assert one["order"] == two["order"]
     assert sorted(one["order"]) == list(range(6))
     assert (one["items"] == two["items"]) is same
+
+
+@pytest.mark.parametrize(("dataset", "repeat"), [("Quiet", False), ("Noisy", False), ("Torchs", False), ("Own", True)])
+def test_workers_that_draw_the_same_numbers_are_seen(nets, dataset, repeat):
+    """Each worker has a copy of a generator that the Dataset keeps; torch seeds NumPy's global one and its own apart,
+    and what draws nothing repeats nothing."""
+    assert loaded(dataset=f"nets:{dataset}", num_workers=2, batch_size=4)["workers_repeat"] is repeat
+    assert loaded(dataset=f"nets:{dataset}", num_workers=0, batch_size=4)["workers_repeat"] is False
+
+
+def test_a_dataset_that_raises_is_told_in_one_line(nets):
+    """With its file and line, and the same words from a worker as without one."""
+    alone, worker = (loaded(dataset="nets:Raises", num_workers=n, batch_size=4)["problems"] for n in (0, 2))
+    assert alone == worker
+    line = NETS.splitlines().index('        raise KeyError("no such item")') + 1
+    assert re.fullmatch(
+        rf"--dataset nets:Raises: its item \d raises KeyError: 'no such item' \(at nets.py:{line} in __getitem__\)",
+        alone[0],
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dataset", "said"), [("nets:Quite", "Quite"), ("nets:Raises", "no such item")])
+def test_a_wrong_dataset_is_refused_before_anything_trains(nets, dataset, said):
+    """Nothing is left behind, and no trial was begun."""
+    from lrbench.audit.command import run_audit
+
+    lines = []
+    with pytest.raises(InputError, match=said) as error:
+        run_audit(Asked(target="nets:Plain", input="1x8x8", dataset=dataset), Path("out"), say=lines.append)
+    assert len(error.value.problems) == 1
+    assert len(lines) == 1
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("out", ["nets.py/x", "/proc/x"])
+def test_a_folder_that_cannot_be_written_is_told_first(nets, out):
+    """Before anything is loaded, with what to type."""
+    from lrbench.audit.command import run_audit
+
+    lines = []
+    with pytest.raises(InputError, match=r"cannot be written: .*\. Name another folder: --out DIR"):
+        run_audit(Asked(target="nets:Plain"), Path(out), say=lines.append)
+    assert lines == []
+
+
+def test_an_interrupted_audit_says_how_to_go_on(nets, capsys):
+    """On stderr; the interrupt itself goes on to the command line, which exits with 130."""
+    from lrbench.audit.command import audit_command
+
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))  # while a new process imports torch
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        audit_command(Asked(target="nets:Plain", input="1x8x8", budget="1s"), Path("out"))
+    assert capsys.readouterr().err.endswith("interrupted; the same command goes on where it stopped\n")
+
+
+def test_a_shape_for_a_users_own_workload_is_refused(nets):
+    """A workload has images of its own, which is known once it is loaded."""
+    from lrbench.audit.command import run_audit
+
+    with pytest.raises(InputError, match=r"--input is for a model alone\. Type: lrbench audit nets:table"):
+        run_audit(Asked(target="nets:table", input="1x8x9"), Path("out"))
+
+
+def test_a_batch_that_does_not_repeat_is_known(nets):
+    """Its rows cannot be compared with rows alone."""
+    data = "lrbench.trial.made:images_1x8x8_of_3_n40"
+    asked = {"device": "cpu", "batch_size": 20, "data_root": ""}
+    seen = [examine(workload={"model": f"nets:{m}", "data": data}, **asked) for m in ("WithClasses", "Noise")]
+    assert [answer["batch_repeats"] for answer in seen] == [True, False]
 
 
 def test_what_is_no_dataset_is_told(nets):
