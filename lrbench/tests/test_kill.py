@@ -158,13 +158,13 @@ def test_a_full_disk_is_one_clear_error_and_the_run_goes_on_later(tmp_path):
     """A run on a full disk ends with 1 and one error; with room again the same command completes, nothing lost."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True, text=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"mounting a small tmpfs needs root: {mounted.stderr.strip()}")
     try:
         workload = {"model": f"{USERS}:Faulty", **SMALL}
         study = write_study(tmp_path / "study.toml", fixed={"workload": workload}, grid={"seed": "0-7"})
-        (disk / "ballast").write_bytes(bytes(140_000))
+        (disk / "ballast").write_bytes(bytes(340_000))
         full = command("run", study, "--out", disk / "out", folder=tmp_path)
         assert full.code == 1
         (error,) = [line for line in full.err.splitlines() if line.startswith("error: ")]
