@@ -7,13 +7,14 @@ History of the schema
   1  2026-11  the first
   2  2026-11  digests at steps, gradients, optimizer, order and losses; a sample of the weights; the accuracy of each
               class; repeats of one batch; forgotten seeds; poke_ulps
+  3  2026-11  what part a trial has in a study that tunes or looks: tuning, look; seconds to each epoch's end
 """
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PRINTED = "\n--- printed by the trial ---\n"  # stands in `error` before what the user's code had printed
 STATUSES = ("completed", "diverged", "out_of_memory", "timed_out", "crashed")
 
@@ -50,6 +51,8 @@ COLUMNS: list[Column] = [
         block          | int32  | | the random block it belongs to; a block holds every condition once
         position       | int32  | | its place in the planned order of the whole study, from 0
         attempt        | int32  | | 0, and one more each time a failed trial was run again
+        tuning         | string | | in a study with [tune]: selection, default, tuned, or "default and tuned"; else null
+        look           | int32  | | in a study with [until]: the look that its seed was added for, from 1; else null
         trial          | string | JSON | the whole description; lrbench.Trial(**json.loads(trial)) is the trial
         """,
     ),
@@ -225,6 +228,7 @@ COLUMNS: list[Column] = [
         train_loss_curve      | list<float64> | nats | mean training loss of each epoch
         val_loss_curve        | list<float64> | nats | after each epoch
         val_accuracy_curve    | list<float64> | fraction | after each epoch
+        train_seconds_curve   | list<float64> | s | training so far, after each epoch; validation off the clock
         train_loss_steps      | list<float32> | nats | at each training step
         applied_lr            | list<list<float64>> | | for each parameter group, the rate at each optimizer step
         class_accuracy        | list<float64> | fraction | right predictions in each class of test images; NaN: none

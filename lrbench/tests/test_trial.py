@@ -43,7 +43,7 @@ def test_run_trial_returns_a_row(row):
     assert row["status"] == "completed"
     assert row.get("error") is None
     assert row["stage"] == "done"
-    unknown_here = {"study", "block", "position", "attempt", "error", "scheduler_monitor"}
+    unknown_here = {"study", "block", "position", "attempt", "tuning", "look", "error", "scheduler_monitor"}
     unknown_here |= {"clip_grad_norm", "clip_grad_value", "git_commit", "git_dirty"}
     unknown_here |= {name for name in NAMES if name.startswith(("gpu_", "kernel_"))}
     unknown_here |= {column.name for column in COLUMNS if column.group == "repeats"}  # not asked for
@@ -58,6 +58,8 @@ def test_the_counts_of_a_row_are_those_of_the_trial(row):
     assert row["num_steady_steps"] == 18 - 1 - 3
     assert len(row["train_loss_steps"]) == len(row["applied_lr"][0]) == 18
     assert len(row["train_loss_curve"]) == len(row["val_loss_curve"]) == len(row["val_accuracy_curve"]) == 3
+    assert len(row["train_seconds_curve"]) == 3
+    assert 0 < row["train_seconds_curve"][0] < row["train_seconds_curve"][2] == row["train_seconds"]
     assert len(row["predictions"]) == 359  # the fifth of 1,797 digits
     assert len(row["probe_logits"]) == 32 * 10
     # 3x3 convolutions 1-16-32-64 without bias, a scale and a shift for each channel, and the head

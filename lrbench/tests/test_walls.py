@@ -24,6 +24,7 @@ DESCRIBES = {
     "lrbench.factors",
     "lrbench.levels",
     "lrbench.lr_plan",
+    "lrbench.metrics",
     "lrbench.nvml",
     "lrbench.place",
     "lrbench.plan_warnings",

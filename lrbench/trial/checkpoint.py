@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lrbench.factors import Trial
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(kw_only=True)
@@ -38,6 +38,7 @@ class Course:
     train_loss_curve: list[float] = field(default_factory=list)
     val_loss_curve: list[float] = field(default_factory=list)
     val_accuracy_curve: list[float] = field(default_factory=list)
+    train_seconds_curve: list[float] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)  # of this epoch; on the device until the epoch's end
     digests: dict[str, list] = field(default_factory=dict)  # at steps, by column
     order_sha256: str = ""  # of every epoch's order so far

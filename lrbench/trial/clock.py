@@ -67,6 +67,11 @@ class StepClock:
         self.num_steps, self._phase, self._joules = state["num_steps"], state["phase"], state["joules"]
         self._seconds = dict(state["seconds"])
 
+    @property
+    def train_seconds(self) -> float:
+        """The seconds on the clock so far; only while off it are they whole."""
+        return sum(self._seconds.values())
+
     def columns(self, batch_size: int) -> dict:
         """Return the `time` columns that come from the clock; null where the job was too short to tell."""
         num_steady = max(0, self.num_steps - 1 - self._num_settle)
@@ -75,7 +80,7 @@ class StepClock:
         return {
             "first_step_seconds": self._seconds["first"],
             "settle_seconds": self._seconds["settle"],
-            "train_seconds": sum(self._seconds.values()),
+            "train_seconds": self.train_seconds,
             "num_steps": self.num_steps,
             "num_steady_steps": num_steady,
             "samples_per_second": num_steady * batch_size / steady if num_steady else None,

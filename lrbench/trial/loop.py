@@ -273,6 +273,7 @@ def _train(
         course.evaluate_seconds += perf_counter() - began
         course.val_loss_curve.append(loss)
         course.val_accuracy_curve.append(accuracy)
+        course.train_seconds_curve.append(clock.train_seconds)
         finite = math.isfinite(course.train_loss_curve[-1]) and math.isfinite(loss)
         if not finite:
             break
@@ -317,6 +318,7 @@ def _train(
         "train_loss_curve": course.train_loss_curve,
         "val_loss_curve": course.val_loss_curve,
         "val_accuracy_curve": course.val_accuracy_curve,
+        "train_seconds_curve": course.train_seconds_curve,
         "final_train_loss": course.train_loss_curve[-1],
         "final_val_loss": course.val_loss_curve[-1],
         "final_val_accuracy": course.val_accuracy_curve[-1],
