@@ -33,7 +33,8 @@ class ProcessExecutor:
         self._next = 0
         workloads = {json.dumps(trial.workload, sort_keys=True): trial.workload for trial in trials}
         with suppress(BrokenPipeError, ConnectionResetError):  # it has died: the next that is asked of it says how
-            self._control.send({"workloads": list(workloads.values()), "data_root": data_root})
+            request = {"workloads": list(workloads.values()), "data_root": data_root, "num_trials": len(trials)}
+            self._control.send(request)
 
     def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
         already = self._log.stat().st_size

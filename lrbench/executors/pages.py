@@ -1,0 +1,29 @@
+"""Fewer and larger pages for the process that trials are forked from: a fork copies its page tables, an end frees them.
+
+Linux 6.1 and later can put the memory of a running process into pages of 2 MiB when asked (madvise(2),
+MADV_COLLAPSE). The zygote holds 400 MB of its own after torch is loaded: 100,000 small pages, which cost each trial
+about 20 ms at its start and its end. What this does *not* do: touch memory that a trial makes for itself.
+"""
+
+import ctypes
+import re
+
+_MADV_COLLAPSE = 25
+_PAGE_BYTES = 2 << 20
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p ")
+
+
+def collapse() -> int:
+    """Put this process's writable memory into large pages; return how many bytes were. An older kernel gives 0."""
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    num_bytes = 0
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        mappings = [_MAPPING.match(line) for line in maps]
+    for mapping in filter(None, mappings):
+        begin = -(-int(mapping[1], 16) // _PAGE_BYTES) * _PAGE_BYTES
+        length = int(mapping[2], 16) // _PAGE_BYTES * _PAGE_BYTES - begin
+        # refused for what has no memory of its own to move: a library's data, or a mapping that has gone since
+        if length > 0 and madvise(begin, length, _MADV_COLLAPSE) == 0:
+            num_bytes += length
+    return num_bytes
