@@ -7,6 +7,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= results/quickstart
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run check test bench nightly nightly-verdict lock clean
@@ -39,8 +40,8 @@ check: setup    ## style and workflow checks
 	$(BIN)/ruff format --check .
 
 test: check     ## every check and test, the fast ones first
-	$(BIN)/python -m pytest -m "not slow"
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 bench: setup    ## the benchmarks: trials, scheduler steps, digests, commits, the runner against its peers
 	$(BIN)/python -m pytest benchmarks --benchmark-only

@@ -14,6 +14,7 @@ from benchmarks.test_scheduler_step import ARGUMENTS
 from lrbench.calls import class_names
 from lrbench.store import load
 from lrbench.study import read_study, trials
+from lrbench.tests.helpers.commands import environment
 from lrbench.trial.data import stage
 from lrbench.trial.digest import digest_model
 from lrbench.trial.workload import resolve
@@ -22,7 +23,7 @@ from lrbench.trial.workload import resolve
 def session(*arguments: str | Path) -> subprocess.CompletedProcess:
     """Run pytest from the repository, in a process of its own."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=peers.REPOSITORY, capture_output=True, text=True)
+    return subprocess.run(command, cwd=peers.REPOSITORY, capture_output=True, text=True, env=environment())
 
 
 @pytest.fixture

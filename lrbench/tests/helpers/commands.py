@@ -25,8 +25,9 @@ class Ended:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment without what changes lrbench's answers or how wide it prints."""
+    """This process's environment without what changes lrbench's answers, how wide it prints, or what pytest does."""
     unwanted = {"LRBENCH_DATA", "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PYTHONUNBUFFERED"}
+    unwanted.add("PYTEST_XDIST_WORKER")  # pytest-benchmark measures nothing where it is set
     return {k: v for k, v in os.environ.items() if k not in unwanted} | {"TERM": "dumb"} | changes
 
 
