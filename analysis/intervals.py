@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.permutation import permutation_p, sign_flip_p
+
 CONFIDENCE = 0.95
 
 
@@ -158,25 +160,53 @@ def paired_p(differences) -> float:
     if len(differences) < 2 or not differences.any():
         return 1.0
     if no_spread(differences):
-        return smallest_sign_flip_p(len(differences))
+        return sign_flip_p(differences)
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
-def smallest_sign_flip_p(n: int) -> float:
-    """What is the smallest p that a paired sign-flip test of n pairs can give? 2 / 2^n: 0.0625 for 5, 0.031 for 6."""
-    return min(1.0, 2.0 / 2.0**n)
+def welch_interval(a, b) -> Estimate:
+    """How far apart are the means of two arms whose runs share no seed? (n,), (m,) → a less b. Welch (1947).
+
+    Either arm may scatter more. n is that of the smaller arm. An arm of fewer than two runs, or two without any spread,
+    leave it unbounded.
+    """
+    from scipy import stats
+
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    n = min(len(a), len(b))
+    value = float(a.mean() - b.mean()) if n else math.nan
+    if n < 2 or (no_spread(a) and no_spread(b)):
+        return Estimate(value=value, low=-math.inf, high=math.inf, n=n)
+    low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(CONFIDENCE)
+    return Estimate(value=value, low=float(low), high=float(high), n=n)
+
+
+def welch_p(a, b) -> float:
+    """How surprising are two arms' means if they were equal in truth, runs sharing no seed? (n,), (m,) → two-sided p.
+
+    Neither arm showing any spread, the permutation test answers instead. An arm of fewer than two runs: 1.
+    """
+    from scipy import stats
+
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if min(len(a), len(b)) < 2:
+        return 1.0
+    if no_spread(a) and no_spread(b):
+        return permutation_p(a, b)
+    return float(stats.ttest_ind(a, b, equal_var=False).pvalue)
 
 
 def holm(p_values) -> np.ndarray:
-    """Which p-values stand when so many were asked at once? (m,) → (m,), the family-wise error held. Holm (1979).
+    """Which p-values stand when so many were asked at once? (…, m) → (…, m), the family-wise error held. Holm (1979).
 
     The same as statsmodels' multipletests(method="holm"), which collects all garbage at each call (50 ms).
     """
     p_values = np.asarray(p_values, dtype=float)
-    order = np.argsort(p_values, kind="stable")
-    steps = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    order = np.argsort(p_values, axis=-1, kind="stable")
+    factors = np.arange(p_values.shape[-1], 0, -1)
+    steps = np.maximum.accumulate(np.take_along_axis(p_values, order, axis=-1) * factors, axis=-1)
     corrected = np.empty_like(p_values)
-    corrected[order] = np.minimum(steps, 1.0)
+    np.put_along_axis(corrected, order, np.minimum(steps, 1.0), axis=-1)
     return corrected
 
 
@@ -184,51 +214,6 @@ def win_probability(differences) -> Estimate:
     """How often does A beat B on the same seed? (n,) → P(A > B), ties counted half. Bouthillier et al., 2103.03098."""
     differences = np.asarray(differences, dtype=float)
     return clopper_pearson(float(np.sum(differences > 0) + 0.5 * np.sum(differences == 0)), len(differences))
-
-
-def smallest_detectable(sd: float, n: int, power: float = 0.8) -> float:
-    """Which true difference would n pairs have found with this probability, at 5 %, their differences having this SD?
-
-    Paired t-test, from the noncentral t distribution (Cohen, 1988). Fewer than 2 pairs could have found none: inf.
-    """
-    if n < 2:
-        return math.inf
-    return 0.0 if sd == 0 else sd * _detectable_in_sds(n, power)
-
-
-def _detectable_in_sds(n: int, power: float) -> float:
-    from scipy import optimize
-
-    return float(optimize.brentq(lambda effect: _power(effect, n) - power, 1e-6, 200.0, xtol=1e-6))
-
-
-def _power(effect: float, n: int) -> float:
-    """Probability that a paired t-test of n pairs finds a difference of so many SDs."""
-    from scipy import special, stats
-
-    critical = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-    shift = effect * math.sqrt(n)
-    # scipy's nct loses its digits far out in the tail; where the shift dwarfs the critical value the power is 1
-    upper = special.nctdtr(n - 1, shift, critical)
-    return 1.0 if math.isnan(upper) else 1.0 - float(upper)
-
-
-def pairs_needed(difference: float, sd: float, power: float = 0.8, most: int = 10_000) -> int:
-    """How many pairs find a true difference of this size with this probability, at 5 %? Paired t-test, at least 2.
-
-    0 stands for "more than `most`", as for a difference of zero.
-    """
-    if difference == 0:
-        return 0
-    if sd == 0:
-        return 2
-    low, high = 2, most
-    if _power(abs(difference) / sd, most) < power:
-        return 0
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _power(abs(difference) / sd, middle) >= power else (middle + 1, high)
-    return low
 
 
 def rank_intervals(scores, seed: int = 0, num_resamples: int = 2_000) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,48 @@ def differences(before: dict, now: dict) -> list[str]:
             found.append(f"{factor} {' and '.join(parts)}")
     if before.get("replicates", now["replicates"]) != now["replicates"]:
         found.append(f"replicates was {before['replicates']}, is {now['replicates']}")
+    return [*found, *_of_questions(before, now), *_of_tables(before, now)]
+
+
+def _of_questions(before: dict, now: dict) -> list[str]:
+    """Say how the questions changed: what was asked only after rows were seen is no question stated beforehand."""
+    old, new = ([_ordered(compare) for compare in study.get("compare", [])] for study in (before, now))
+    gone, came = ([x for x in one if x not in other] for one, other in ((old, new), (new, old)))
+    if len(gone) == len(came):
+        return [f"[[compare]] {_keys(was, after)}" for was, after in zip(gone, came, strict=True)]
+    words = [f"{word} {', '.join(map(_question, some))}" for word, some in (("lost", gone), ("has got", came)) if some]
+    return [f"[[compare]] {' and '.join(words)}"]
+
+
+def _question(compare: dict) -> str:
+    return f"{compare['metric']} by {compare['factor']}"
+
+
+def _of_tables(before: dict, now: dict) -> list[str]:
+    found = []
+    for name, defaults in (("tune", {"arms": []}), ("until", {})):
+        old, new = before.get(name), now.get(name)
+        if old is None and new is None:
+            continue
+        if old is None or new is None:
+            found.append(
+                f"[{name}] was {'not given' if old is None else 'there'}, is {'there' if new else 'not given'}"
+            )
+        elif words := _keys({**old, **defaults}, {**new, **defaults}):
+            found.append(f"[{name}] {words}")
     return found
+
+
+def _keys(old: dict, new: dict) -> str:
+    """Say in which keys two tables differ: "looks was 5, 10, is 5, 20"."""
+    differ = [key for key in dict.fromkeys([*old, *new]) if _ordered(old.get(key)) != _ordered(new.get(key))]
+    return ", ".join(f"{key} was {_shown(old.get(key)):.200}, is {_shown(new.get(key)):.200}" for key in differ)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return _range([str(item) for item in value])
+    return "not given" if value is None else _level(value)
 
 
 def _level(level: Any) -> str:

@@ -26,6 +26,7 @@ class Reporter(Protocol):
         num_others: int,
         devices,
         changes: list[str],
+        may_grow: bool,
     ) -> None: ...
     def note(self, text: str) -> None: ...
     def preparing(self, executor: str) -> None: ...
@@ -33,6 +34,7 @@ class Reporter(Protocol):
     def started(self, running: Running) -> None: ...
     def tick(self, running: list[Running]) -> None: ...
     def finished(self, row: dict) -> None: ...
+    def grown(self, num_left: int) -> None: ...
     def ended(self, summary) -> None: ...
     def stop(self) -> None: ...
 
@@ -47,6 +49,7 @@ class SilentReporter:
     def started(self, running: Running) -> None: ...
     def tick(self, running: list[Running]) -> None: ...
     def finished(self, row: dict) -> None: ...
+    def grown(self, num_left: int) -> None: ...
     def ended(self, summary) -> None: ...
     def stop(self) -> None: ...
 
@@ -80,19 +83,28 @@ class PlainReporter(SilentReporter):
     def _say(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
 
-    def planned(self, *, study, folder, num_trials, done, num_todo, num_others, devices, changes) -> None:
-        self._tally, self._varied = Tally(done, num_todo), tuple(study.grid)
-        for line in plan_lines(study, folder, num_trials, done, num_todo, num_others, devices, changes):
+    def planned(
+        self, *, study, folder, num_trials, done, num_todo, num_others, devices, changes, may_grow=False
+    ) -> None:
+        self._tally = Tally(done, num_todo)
+        self._varied = (*study.grid, *(("base_lr", "tuning") if study.tune is not None else ()))
+        for line in plan_lines(study, folder, num_trials, done, num_todo, num_others, devices, changes, may_grow):
             self._say(line)
 
     def note(self, text: str) -> None:
         self._say(text)
 
+    def grown(self, num_left: int) -> None:
+        """Another stage begins: so many trials are left now, as far as is known."""
+        self._tally.num_todo = self._tally.num_finished + num_left
+
     def preparing(self, executor: str) -> None:
         self._say("loading torch and the data …")
 
     def running(self) -> None:
-        self._tally.began = time.monotonic()
+        """Trials begin: of the first stage, or of a later one."""
+        if not self._tally.num_finished:
+            self._tally.began = time.monotonic()
 
     def finished(self, row: dict) -> None:
         self._tally.add(row)
@@ -114,15 +126,19 @@ def plan_lines(
     num_others: int,
     devices,
     changes: list[str],
+    may_grow: bool = False,
 ) -> list[str]:
     """Return what a user wants to know before a run: the question, how much there is to do, and where.
 
     `num_others` counts the folder's rows that belong to no trial of the study as it is now; `changes` says how the
-    study that the folder held differs from it.
+    study that the folder held differs from it; `may_grow` that later stages may add trials.
     """
     levels = [_levels_of(name, len(levels)) for name, levels in study.grid.items()]
     varied = " × ".join([*levels, count(study.replicates, "replicate")])
-    lines = [study.question, f"{count(num_trials, 'trial')} ({varied}) → {folder}"]
+    if study.tune is not None:
+        varied += f", as written and tuned; {count(len(study.tune.seeds), 'selection seed')}"
+    least = "at least " if may_grow else ""
+    lines = [study.question, f"{least}{count(num_trials, 'trial')} ({varied}) → {folder}"]
     others = f"{count(num_others, 'row')} of the folder {'is' if num_others == 1 else 'are'} not part of it"
     if changes:
         lines.append(f"the study changed: {', '.join(changes)}" + (f"; {others}" if num_others else ""))
@@ -248,6 +264,8 @@ class LiveReporter(PlainReporter):
         from rich.live import Live
 
         super().running()
+        if self._live is not None:
+            return
         self._preparing.stop()
         self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=5, transient=True)
         self._live.start()

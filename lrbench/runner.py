@@ -1,38 +1,35 @@
 """What is left to do → executor → rows. No torch here.
 
 `run_study` is the whole of it: plan the trials, skip those that have a row, give each of the others a process and
-cores or a GPU of its own, write each row the moment it is known. What this does *not* do: train (`lrbench.trial`),
-make processes (`lrbench.executors`) or say what rows mean (`analysis`).
+cores or a GPU of its own, write each row the moment it is known, and go on to the stage that the rows lead to. What
+this does *not* do: train (`lrbench.trial`), make processes (`lrbench.executors`), know the stages (`lrbench.stages`) or
+say what rows mean (`analysis`).
 """
 
 import os
 import signal
 import threading
-import time
-from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lrbench import nvml
-from lrbench.changes import differences
-from lrbench.checkpoints import Checkpoint, checkpoint_of, forget, parse_every
+from lrbench.checkpoints import Checkpoint, parse_every
+from lrbench.continuing import Course, agree_with_folder, rows_stay
+from lrbench.devices import Devices
 from lrbench.errors import InputError, did_you_mean
-from lrbench.executors import EXECUTORS, Job, Running, how_it_ended, open_executor
+from lrbench.executors import EXECUTORS, Job, open_executor
 from lrbench.factors import Problems, Trial, check_level
-from lrbench.place import common_columns, default_device, place
+from lrbench.place import common_columns, default_device
 from lrbench.plan_warnings import study_warnings
 from lrbench.progress import Reporter, default_reporter
-from lrbench.record import PRINTED, SCHEMA_VERSION, trial_columns
+from lrbench.running import POLL_SECONDS, How, row_of, run_stages
+from lrbench.stages import Stages
 from lrbench.start import Zygote
-from lrbench.store import Writer, damages, locked, read_study_record, scan, write_study_record
-from lrbench.study import Study, blocks
-from lrbench.user_code import changed, digests
+from lrbench.store import Writer, damages, load, locked, scan
+from lrbench.study import Study
 from lrbench.watch import Watch
-
-POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +69,10 @@ def run_study(
 ) -> Summary:
     """Run the study's trials that have no row yet in `out` (default: results/NAME) and return a Summary.
 
-    The same call again goes on where the last one stopped, however it stopped. `jobs` bounds how many trials run at
-    once (default: one for each GPU, or as many as there are cores for); `limit` how many are run by this call; `retry`
-    runs the failed ones again; `mixed` allows a folder that was begun on another machine or torch version.
+    A study that tunes, or looks at its questions as it goes, is run stage by stage (`lrbench.stages`). The same call
+    again goes on where the last one stopped, however it stopped. `jobs` bounds how many trials run at once (default:
+    one for each GPU, or as many as there are cores for); `limit` how many are run by this call; `retry` runs the failed
+    ones again; `mixed` allows a folder that was begun on another machine or torch version.
     After `checkpoint_every` optimizer steps, or each "epoch" (default: as the study says), a trial writes its whole
     state, off the clock, and one that was cut off goes on from there; "off" neither writes nor reads it. `watch`
     (default: the study's digest_every) says what else is looked at in each trial. `zygote` is the process to fork the
@@ -91,53 +89,61 @@ def run_study(
         raise InputError("run_study keeps the rows of whole trials; stop_after is for run_trial")
     out = Path(out if out is not None else Path("results") / study.name)
     reporter = reporter or default_reporter()
-    data_root = find_data_root(data_root)
     if device == "auto":
         device = default_device()
-    plan = [(block, trial) for block, trials in blocks(study, device) for trial in trials]
-    devices = _Devices([trial for _, trial in plan], 1 if executor == "inline" else jobs)
+    stages = Stages(study, device, partial(load, out))
+    how = How(
+        executor=executor,
+        zygote=zygote,
+        devices=Devices(stages.certain, 1 if executor == "inline" else jobs),
+        time_limit_seconds=time_limit_seconds,
+        data_root=find_data_root(data_root),
+        every=every,
+        watch=watch,
+        reporter=reporter,
+    )
     with locked(out):
         seen = scan(out)
-        record, changes = _agree_with_folder(out, study, [trial for _, trial in plan], mixed, _stay(seen, retry))
-        todo = _left_to_do(plan, seen, retry)[:limit]
-        devices.at_most(len(todo))
-        planned = {trial.trial_id for _, trial in plan}
-        done = Counter(status for trial_id, (status, _) in seen.items() if trial_id in planned)
+        record, changes = agree_with_folder(out, study, stages.certain, mixed, rows_stay(seen, retry))
+        course = Course(stages=stages, folder=out, record=record, retry=retry, limit=limit, seen=seen)
+        todo, found = course.go_on()
+        how.devices.at_most(len(todo))
+        done = course.statuses()
         reporter.planned(
             study=study,
             folder=out,
-            num_trials=len(plan),
+            num_trials=len(stages.certain),
             done=done,
-            num_todo=len(todo),
+            num_todo=course.num_left(),
             num_others=len(seen) - sum(done.values()),
-            devices=devices,
+            devices=how.devices,
             changes=changes,
+            may_grow=stages.num_more_at_most > 0,
         )
-        for damage in damages(out):
-            reporter.note(damage)
-        for warning in study_warnings(trial for *_, trial in todo):
+        for line in (*found, *filter(None, [stages.now]), *damages(out)):
+            reporter.note(line)
+        for warning in (*stages.warnings, *study_warnings(trial for *_, trial in todo)):
             reporter.note(f"warning: {warning}")
         interrupted = False
-        if not todo:
-            write_study_record(out, record)
-        else:
+        if todo:
             with _terminate_as_interrupt():
                 try:
-                    opening = partial(open_executor, executor, zygote=zygote)
-                    _run(todo, out, opening, devices, time_limit_seconds, data_root, record, every, watch, reporter)
+                    run_stages(course, todo, how)
                 except KeyboardInterrupt:
                     interrupted = True
                 finally:
                     reporter.stop()
-        seen = scan(out)
-        statuses = Counter(status for trial_id, (status, _) in seen.items() if trial_id in planned)
+        if stages.several or not todo:
+            course.write_record()
+        course.seen = scan(out)
+        statuses = course.statuses()
         with Writer(out) as writer:
-            if sum(statuses.values()) == len(plan):
+            if stages.ended and sum(statuses.values()) == len(stages.certain):
                 writer.compact()
             writer.close()
     summary = Summary(
         folder=out,
-        num_trials=len(plan),
+        num_trials=len(stages.certain),
         num_rows=sum(statuses.values()),
         statuses=dict(statuses),
         interrupted=interrupted,
@@ -170,7 +176,7 @@ def run_trial(
     every = parse_every(checkpoint_every, "checkpoint_every")
     if trial.device == "auto":
         trial = Trial(**{**trial.content, "device": default_device() if device == "auto" else device})
-    devices = _Devices([trial], jobs=1)
+    devices = Devices([trial], jobs=1)
     root = find_data_root(data_root)
     processes = open_executor("process", [trial], root)
     try:
@@ -185,7 +191,7 @@ def run_trial(
         processes.start(job)
         while True:
             for running in processes.wait(POLL_SECONDS):
-                return _row_of(running, None)
+                return row_of(running, None)
     finally:
         processes.close()
 
@@ -225,237 +231,6 @@ def _check_request(
         problems.append(f"--jobs {jobs} needs --executor process: the runner's own process runs one trial at a time")
     if problems:
         raise InputError(*problems)
-
-
-# -------------------------------------------------------------------------------------------------- what is left to do
-
-
-def _left_to_do(plan: list[tuple[int, Trial]], seen: dict[str, tuple[str, int]], retry: bool) -> list:
-    """Return [(block, position, attempt, trial)] of the trials without a row, in planned order."""
-    todo = []
-    for position, (block, trial) in enumerate(plan):
-        status, attempt = seen.get(trial.trial_id, (None, -1))
-        if status is None or (retry and status != "completed"):
-            todo.append((block, position, attempt + 1, trial))
-    return todo
-
-
-def _stay(seen: dict[str, tuple[str, int]], retry: bool) -> bool:
-    """Tell whether rows of earlier runs stay: all do, but for failed ones that are run again."""
-    return any(status == "completed" or not retry for status, _ in seen.values())
-
-
-def _agree_with_folder(
-    folder: Path, study: Study, trials: list[Trial], mixed: bool, rows_stay: bool
-) -> tuple[dict, list[str]]:
-    """Return the record that the folder is to have, and how the study in it differs from this one, in words.
-
-    Raises InputError where the folder is another study's; and, unless `mixed`, where it was begun at another place, or
-    with other code of the user's and its rows stay.
-    """
-    here = place()
-    places = [here]
-    code = digests(trials)
-    known: dict[str, list[str]] = {}
-    changes: list[str] = []
-    if (folder / "study.json").exists():
-        record = read_study_record(folder)
-        name = record["study"].get("name")
-        if name != study.name:
-            raise InputError(
-                f"{folder} holds the study {name!r}, not {study.name!r}. "
-                f"Name another folder: --out results/{study.name}"
-            )
-        places = record["places"]
-        if here not in places:
-            known = places[-1] if places else here
-            differs = [f"{key} was {known.get(key)!r}, is {here[key]!r}" for key in here if here[key] != known.get(key)]
-            if differs and not mixed:
-                raise InputError(
-                    f"{folder} was begun elsewhere: {'; '.join(differs)}. Its rows would not be comparable. "
-                    "Name another folder with --out, or type --mixed to put both into one"
-                )
-            places = [*places, here]
-        changes = differences(record["study"], study.model_dump(mode="json"))
-        known = record.get("code", {}) if rows_stay else {}
-        if (files := changed(known, code)) and not mixed:
-            verb = "has" if len(files) == 1 else "have"
-            raise InputError(
-                f"{', '.join(files)} {verb} changed since {folder} was begun: its rows are of the old code, and would "
-                "not be comparable. Name another folder with --out, or type --mixed to put both into one"
-            )
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "study": study.model_dump(mode="json"),
-        "places": places,
-        "num_trials": len(trials),
-        "code": {
-            **known,
-            **{name: list(dict.fromkeys([*known.get(name, []), now["sha256"]])) for name, now in code.items()},
-        },
-    }
-    return record, changes
-
-
-# ------------------------------------------------------------------------------------------------------------- devices
-
-
-@dataclass(kw_only=True, eq=False)
-class Claim:
-    """What one running trial holds: cores of its own, or a GPU; `shared` once another trial has had a part of it."""
-
-    cores: tuple[int, ...] = ()
-    gpu: str | None = None
-    shared: bool = False
-
-
-class _Devices:
-    """The cores and GPUs of this machine, and which of them are free.
-
-    A trial is timed alone: on a CPU it is pinned to as many cores as it has threads, on a GPU it has the GPU. More jobs
-    than that can be had only by asking (--jobs), and then the rows of trials that shared are marked `packed`.
-    """
-
-    def __init__(self, trials: list[Trial], jobs: int | None):
-        self._cores = sorted(os.sched_getaffinity(0))
-        self._gpus = [gpu["id"] for gpu in nvml.visible_gpus()]
-        for trial in trials:
-            if trial.device.startswith("cuda"):
-                self._find_gpus(trial.device)
-        threads = max((trial.num_threads for trial in trials), default=1)
-        if threads > len(self._cores):
-            raise InputError(
-                f"num_threads = {threads} is more than the {len(self._cores)} cores that this process may use"
-            )
-        on_gpu = all(trial.device.startswith("cuda") for trial in trials)
-        self.capacity = max(1, len(self._gpus) if on_gpu and trials else len(self._cores) // threads)
-        self.jobs = jobs or self.capacity
-        self.packed = self.jobs > self.capacity
-        self._claims: list[Claim] = []
-
-    def at_most(self, num_trials: int) -> None:
-        """Make no more jobs than there are trials to run."""
-        self.jobs = min(self.jobs, max(1, num_trials))
-        self.packed = self.jobs > self.capacity
-
-    def _find_gpus(self, device: str) -> list[str]:
-        if not self._gpus:
-            raise InputError(f"device = {device!r}: this machine has no NVIDIA GPU that can be used. Type --device cpu")
-        if device == "cuda":
-            return self._gpus
-        index = int(device.split(":")[1])
-        if index >= len(self._gpus):
-            known = ", ".join(f"cuda:{i}" for i in range(len(self._gpus)))
-            raise InputError(f"device = {device!r} is not here; allowed: cuda, {known}")
-        return [self._gpus[index]]
-
-    def claim(self, trial: Trial) -> Claim | None:
-        """Return what the trial may use now, or None while it has to wait."""
-        if len(self._claims) >= self.jobs:
-            return None
-        if trial.device.startswith("cuda"):
-            load = Counter(claim.gpu for claim in self._claims)
-            gpu = min(self._find_gpus(trial.device), key=lambda gpu: load[gpu])
-            if load[gpu] and not self.packed:
-                return None
-            claim = Claim(gpu=gpu)
-        else:
-            load = Counter(core for claim in self._claims for core in claim.cores)
-            cores = sorted(self._cores, key=lambda core: (load[core], core))[: trial.num_threads]
-            if any(load[core] for core in cores) and not self.packed:
-                return None
-            claim = Claim(cores=tuple(sorted(cores)))
-        for other in self._claims:
-            if (claim.gpu is not None and other.gpu == claim.gpu) or set(other.cores) & set(claim.cores):
-                claim.shared = other.shared = True
-        self._claims.append(claim)
-        return claim
-
-    def release(self, claim: Claim) -> None:
-        self._claims.remove(claim)
-
-
-# ----------------------------------------------------------------------------------------------------------- the loop
-
-
-def _run(todo, out, opening, devices, time_limit_seconds, data_root, record, every, watch, reporter) -> None:
-    (executor_name,) = opening.args
-    reporter.preparing(executor_name)
-    trials = [trial for *_, trial in todo]
-    with closing(opening(trials, data_root)) as executor, Writer(out) as writer:
-        # While the executor loads torch: what the first fold wants (pyarrow imports pandas), and what git has to say.
-        import pandas  # noqa: F401
-        import pyarrow.parquet  # noqa: F401
-
-        where = {**common_columns(os.getcwd()), "study": record["study"]["name"]}
-        where |= {"packed": False, "executor": executor_name}
-        if problems := executor.check(trials, data_root):
-            raise InputError(*problems)
-        write_study_record(out, record)  # not before: a run that is refused leaves no folder behind
-        queue = deque(todo)
-        running: dict[int, tuple[Running, Claim]] = {}
-        reporter.running()
-        while queue or running:
-            while queue and (claim := devices.claim(queue[0][3])):
-                block, position, attempt, trial = queue.popleft()
-                columns = {**where, "block": block, "position": position, "attempt": attempt}
-                job = Job(
-                    trial=trial,
-                    cores=claim.cores,
-                    gpu=claim.gpu,
-                    data_root=data_root,
-                    columns=columns,
-                    checkpoint=checkpoint_of(out, trial.trial_id, every),
-                    watch=watch,
-                )
-                started = executor.start(job)
-                running[id(started)] = (started, claim)
-                reporter.started(started)
-            for ended in executor.wait(_patience(running, time_limit_seconds)):
-                _, claim = running.pop(id(ended))
-                devices.release(claim)
-                row = {**_row_of(ended, time_limit_seconds), "packed": claim.shared}
-                writer.commit(row)
-                if row["status"] in ("completed", "diverged"):  # any other may go on, with --retry
-                    forget(out, row["trial_id"])
-                reporter.finished(row)
-                if executor_name == "inline" and row["status"] != "completed":  # somebody is looking for a fault
-                    reporter.note(row["error"])
-            for late, _ in running.values():
-                if time_limit_seconds is not None and time.monotonic() - late.started > time_limit_seconds:
-                    executor.kill(late)
-            reporter.tick([r for r, _ in running.values()])
-
-
-def _patience(running: dict, time_limit_seconds: float | None) -> float:
-    if time_limit_seconds is None or not running:
-        return POLL_SECONDS
-    first = min(r.started for r, _ in running.values()) + time_limit_seconds - time.monotonic()
-    return min(POLL_SECONDS, max(0.01, first))
-
-
-def _row_of(ended: Running, time_limit_seconds: float | None) -> dict:
-    """Return the row of an ended job; where its process left none, one that says how it ended."""
-    if ended.row is not None:
-        if ended.row["status"] != "completed" and ended.output:
-            ended.row["error"] = f"{ended.row.get('error') or ''}{PRINTED}{ended.output}"
-        return ended.row
-    seconds = time.monotonic() - ended.started
-    if time_limit_seconds is not None and seconds > time_limit_seconds:
-        status, error = "timed_out", f"still in {ended.stage!r} after the time limit of {time_limit_seconds:g} s"
-    else:
-        status = "crashed"
-        error = f"the process {how_it_ended(ended.exit)} in {ended.stage!r}"
-    if ended.output:
-        error += f"{PRINTED}{ended.output}"
-    return {
-        **trial_columns(ended.job.trial),
-        **ended.job.columns,
-        "status": status,
-        "error": error,
-        "stage": ended.stage,
-        "total_seconds": seconds,
-    }
 
 
 @contextmanager

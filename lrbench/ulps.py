@@ -40,11 +40,10 @@ def distance(bits_a, bits_b, dtype: str) -> Distance:
     """
     import numpy
 
-    ulps = numpy.abs(_ordered(bits_a) - _ordered(bits_b)) if bits_a.dtype.itemsize < 8 else _apart(bits_a, bits_b)
     a, b = (_values(bits, dtype) for bits in (bits_a, bits_b))
     finite = numpy.isfinite(a) & numpy.isfinite(b)
     differ = bits_a != bits_b
-    steps = ulps[differ & ~(numpy.isnan(a) | numpy.isnan(b))]
+    steps = ulps(bits_a, bits_b)[differ & ~(numpy.isnan(a) | numpy.isnan(b))]
     with numpy.errstate(over="ignore"):  # two of float64's largest numbers are infinitely far apart
         gap, norm = a[finite] - b[finite], float(numpy.linalg.norm(a[finite]))
         apart = float(numpy.linalg.norm(gap))
@@ -56,6 +55,22 @@ def distance(bits_a, bits_b, dtype: str) -> Distance:
         max_abs=float(numpy.abs(gap).max()) if gap.size else 0.0,
         relative_l2=apart / norm if norm else (float("inf") if apart else 0.0),
     )
+
+
+def ulps(bits_a, bits_b):
+    """Return for each two values how many numbers of their type lie between them, the second counted: int64.
+
+    0 means equal bits and nothing else. For 64 bits capped at 2**63 - 1. What it says of a pair of which one is not a
+    number means nothing: leave those out.
+
+    >>> import numpy
+    >>> a, b = numpy.array([0.0, 2**-149], "f4").view("u4"), numpy.array([-0.0, -(2**-149)], "f4").view("u4")
+    >>> ulps(a, b).tolist()
+    [1, 3]
+    """
+    import numpy
+
+    return numpy.abs(_ordered(bits_a) - _ordered(bits_b)) if bits_a.dtype.itemsize < 8 else _apart(bits_a, bits_b)
 
 
 def _ordered(bits):

@@ -10,7 +10,7 @@ from typing import Any
 
 from lrbench.calls import is_reference
 from lrbench.factors import Trial
-from lrbench.study import source_file
+from lrbench.references import source_file
 
 _NOT_MODULES = ("torchvision", "imagefolder")  # in a workload's table they stand before a colon, too
 _CALLABLES = ("model", "data", "loss", "groups", "lr_lambda", "scale_fn")

@@ -14,7 +14,7 @@ from pathlib import Path
 from lrbench.audit.plan import seconds_of, shape_of
 from lrbench.calls import is_reference
 from lrbench.errors import InputError, did_you_mean
-from lrbench.study import source_file
+from lrbench.references import source_file
 from lrbench.workloads import WORKLOADS
 
 DEFAULT_FOLDER = Path("results")

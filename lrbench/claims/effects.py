@@ -38,7 +38,8 @@ def ratio_of(log_ratios) -> Ratio:
     """
     import numpy as np
 
-    from analysis.intervals import no_spread, paired_p, smallest_detectable, t_interval
+    from analysis.intervals import no_spread, paired_p, t_interval
+    from analysis.power import smallest_detectable
 
     log_ratios = np.asarray(log_ratios, dtype=float)
     found = t_interval(log_ratios).map(np.exp)

@@ -1,14 +1,15 @@
-"""Workloads with a planted fault, one of each kind that breaks reproducibility, and whether `lrbench diverge` names it.
+"""Workloads with a planted fault, one of each kind that breaks reproducibility.
 
 Named in studies as a user names theirs, "lrbench.claims.faulty:numpy_noise". Each fault is one that people meet: an
 operator that is not deterministic, a seed that was forgotten, an evaluation that draws from the training's generator,
-a scheduler whose state is lost, a flag that a library sets, an order that hashes decide. torch is imported when a
-function is called. What this does *not* do: judge (the claims do).
+a scheduler whose state is lost, a flag that a library sets, an order that hashes decide. Arguments say where it sits.
+torch is imported when a function is called. What this does *not* do: say where to plant (`lrbench.claims.placements`),
+or judge (the claims do).
 """
 
 import random
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Literal
 
 MODULE = "lrbench.claims.faulty"
@@ -18,6 +19,7 @@ RECIPE = {"epochs": 2, "batch_size": 13, "base_lr": 0.1, "optimizer": {"name": "
 NUM_STEPS = 10
 STEPS_PER_EPOCH = 5
 LAYERS = 4
+NUM_LOADED = 72  # the training images of loader_worker, of which 65 train
 OPERATORS = {"forward": "lrbench_faulty.pass_on.default", "backward": "lrbench_faulty.pass_back.default"}
 
 # what the model that is trained in this process asked for: (direction, layer, step) → how its operator goes wrong
@@ -133,38 +135,60 @@ def scatter(num_classes: int):
 
 
 def _dense(num_classes: int):
+    """Return a dense network of LAYERS layers, called layer0 to layer3, the last of which is the head."""
+    from collections import OrderedDict
+
     from torch import nn
 
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, num_classes))
+    widths = [64, 16, 16, 16, num_classes]
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for number in range(LAYERS):
+        layers[f"layer{number}"] = nn.Linear(widths[number], widths[number + 1])
+        if number < LAYERS - 1:
+            layers[f"relu{number}"] = nn.ReLU()
+    layers["dropout"] = nn.Dropout(0.2)
+    layers.move_to_end(f"layer{LAYERS - 1}")
+    return nn.Sequential(layers)
 
 
-def numpy_noise(num_classes: int):
-    """Return a network that adds NumPy's noise to its training images: torch.manual_seed does not seed it."""
+def _before(model, layer: int, do: Callable) -> None:
+    """Call do(layer's module, its inputs) before the forward of that layer of `_dense`."""
+    getattr(model, f"layer{layer}").register_forward_pre_hook(do)
+
+
+def numpy_noise(num_classes: int, layer: int = 0, step: int = 1):
+    """Return a network that adds NumPy's noise to what goes into a layer, from one training step (counted from 1) on:
+    torch.manual_seed does not seed it."""
     import numpy
     import torch
 
-    model = _dense(num_classes)
+    model, steps = _dense(num_classes), [0]
 
     def add_noise(module, inputs):
-        if module.training:
+        steps[0] += module.training
+        if module.training and steps[0] >= step:
             noise = numpy.random.normal(scale=0.01, size=inputs[0].shape).astype("float32")
             return (inputs[0] + torch.from_numpy(noise).to(inputs[0].device),)
         return None
 
-    model.register_forward_pre_hook(add_noise)
+    _before(model, layer, add_noise)
     return model
 
 
-def loader_worker(root) -> dict:
-    """Return images that a DataLoader's worker has flipped by a NumPy generator of its own, which nobody seeded."""
+def loader_worker(root, image: int = -1) -> dict:
+    """Return images that a DataLoader's worker has shuffled the pixels of, by a NumPy generator that nobody seeded.
+
+    Of all images, or of training image number `image` alone. As "lrbench.claims.faulty:loader_worker_17" it is that
+    of number 17.
+    """
     import numpy
     from torch.utils.data import DataLoader
 
     fixed = numpy.random.default_rng(0)
-    images = fixed.integers(0, 256, (90, 1, 8, 8), dtype=numpy.uint8)
-    labels = fixed.integers(0, 10, 90)
+    images = fixed.integers(0, 256, (NUM_LOADED + 18, 1, 8, 8), dtype=numpy.uint8)
+    labels = fixed.integers(0, 10, len(images))
 
-    class Flipped:
+    class Shuffled:
         generator = None
 
         def __len__(self):
@@ -173,29 +197,49 @@ def loader_worker(root) -> dict:
         def __getitem__(self, index):
             if self.generator is None:
                 self.generator = numpy.random.default_rng()  # the fault: it wants a seed made of the worker's
-            return images[index, :, :, :: 1 if self.generator.random() < 0.5 else -1].copy()
+            if image in (-1, index):  # other pixels, and the data's mean and deviation as they were
+                return self.generator.permuted(images[index].ravel()).reshape(1, 8, 8)
+            return images[index].copy()
 
-    loader = DataLoader(Flipped(), batch_size=None, num_workers=1)
-    flipped = numpy.stack([numpy.asarray(image) for image in loader])
+    loader = DataLoader(Shuffled(), batch_size=None, num_workers=1)
+    loaded = numpy.stack([numpy.asarray(image) for image in loader])
     return {
-        "train_images": flipped[:72],
-        "train_labels": labels[:72],
-        "test_images": flipped[72:],
-        "test_labels": labels[72:],
+        "train_images": loaded[:NUM_LOADED],
+        "train_labels": labels[:NUM_LOADED],
+        "test_images": loaded[NUM_LOADED:],
+        "test_labels": labels[NUM_LOADED:],
     }
 
 
-def evaluation_draws(num_classes: int, draws: bool = True):
-    """Return a network with dropout that draws, while it is evaluated, from the generator that training uses."""
+def __getattr__(name: str) -> Callable:
+    """A study names a function of the data's without arguments: the image is in the name."""
+    kind, _, number = name.rpartition("_")
+    if kind == "loader_worker" and number.isdecimal():
+        return _loader_worker_of(int(number))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache  # data is staged once for each callable
+def _loader_worker_of(image: int) -> Callable:
+    return partial(loader_worker, image=image)
+
+
+def evaluation_draws(num_classes: int, draws: bool = True, layer: int = 0, epoch: int = 0):
+    """Return a network with dropout that draws, while it is evaluated, from the generator that training uses.
+
+    Before the forward of one layer, in the evaluation after that epoch (counted from 1; 0: after each).
+    """
     import torch
 
-    model = _dense(num_classes)
+    model, seen = _dense(num_classes), {"evaluations": 0, "training": True}
 
     def draw(module, inputs):
-        if draws and not module.training:
+        seen["evaluations"] += seen["training"] and not module.training
+        seen["training"] = module.training
+        if draws and not module.training and epoch in (0, seen["evaluations"]):
             torch.rand(1)
 
-    model.register_forward_pre_hook(draw)
+    _before(model, layer, draw)
     return model
 
 
@@ -216,150 +260,50 @@ def forgetful(optimizer, gamma: float = 0.9):
     return Forgetful(optimizer)
 
 
-def sets_a_flag(num_classes: int):
-    """Return a network that switches cudnn.deterministic on when it is built, as some libraries do."""
+def _flags() -> dict[str, tuple[object, str, object]]:
+    """Return {flag, as a row calls it: where torch keeps it, under which name, and what no trial asks for}."""
     import torch
 
-    torch.backends.cudnn.deterministic = True
-    return _dense(num_classes)
-
-
-def set_order(num_classes: int):
-    """Return a network whose layers are made in the order of a set of texts: by hashes, seeded anew with each start."""
-    import torch
-    from torch import nn
-
-    class Parts(nn.Module):
-        def __init__(self):
-            super().__init__()
-            made = {name: nn.Linear(64, 4) for name in {f"part {number}" for number in range(12)}}
-            self.parts = nn.ModuleList(made[name] for name in sorted(made))
-            self.head = nn.Linear(48, num_classes)
-
-        def forward(self, x):
-            return self.head(torch.cat([part(x.flatten(1)) for part in self.parts], dim=1))
-
-    return Parts()
-
-
-# ------------------------------------------------------------------------------------------------- found and named
-
-
-def one_ulp_placements() -> list[dict]:
-    """Return 20 placements of the operator that goes wrong: every layer, forward and backward, in one trial of two or
-    by dice in both, at steps all through the training."""
-    places = [
-        {"fault": "one_ulp", "direction": direction, "layer": layer, "how": how}
-        for how in ("one", "dice")
-        for direction in OPERATORS
-        for layer in range(LAYERS)
-    ]
-    places += [place for place in places if place["layer"] == 1][:4]
-    return [{**place, "step": 1 + (3 * number) % NUM_STEPS} for number, place in enumerate(places)]
-
-
-# fault → what a trial of it is, and what of the other one of the pair differs
-_OTHERS = {
-    "numpy_noise": ({"model": f"{MODULE}:numpy_noise"}, {}),
-    "loader_worker": ({"model": f"{MODULE}:evaluation_draws", "model_args": {"draws": False}}, {}),
-    "evaluation_draws": ({"model": f"{MODULE}:evaluation_draws"}, {"model_args": {"draws": False}}),
-    "sets_a_flag": ({"model": f"{MODULE}:sets_a_flag"}, {}),
-    "set_order": ({"model": f"{MODULE}:set_order"}, {}),
-    "forgetful": ({"model": "lrbench.claims.planted:net"}, {"model_args": {"dies_at_call": 8}}),
-    "scatter": ({"model": f"{MODULE}:scatter"}, {}),
-}
-
-
-def other_placements() -> list[dict]:
-    """Return one placement of each other fault that a CPU can show; `scatter` takes CUDA."""
-    return [{"fault": fault} for fault in _OTHERS if fault != "scatter"]
-
-
-def pair(placement: dict, device: str = "cpu") -> tuple:
-    """Return the trials A and B of a placement; equal ones where the fault lies between two processes."""
-    from lrbench.factors import Trial
-
-    if placement["fault"] == "one_ulp":
-        planted = {key: placement[key] for key in ("direction", "layer", "step", "how")}
-        a = {"model": f"{MODULE}:one_ulp", "model_args": planted, **SMALL_DIGITS}
-        b = {**a, "model_args": {**planted, "how": "" if placement["how"] == "one" else "dice"}}
-    else:
-        table, change = _OTHERS[placement["fault"]]
-        data = {"data": f"{MODULE}:loader_worker"} if placement["fault"] == "loader_worker" else SMALL_DIGITS
-        a = {**data, **table}
-        b = {**a, **change}
-    more = (
-        {"scheduler": {"name": f"{MODULE}:forgetful", "interval": "step"}} if placement["fault"] == "forgetful" else {}
-    )
-    return tuple(Trial(workload=workload, device=device, **RECIPE, **more) for workload in (a, b))
-
-
-def find_planted(placement: dict, folder: Path, device: str = "cpu", sides=None) -> dict:
-    """Run the pair of a placement, look for where it parts, and return what was planted, what was named, and `found`.
-
-    The keys are those of evidence: fault, what (placed where), step, differs (what is named first), operator, module,
-    sentence, holds. `sides` (lrbench.diverge.sides.Sides) saves the start of two interpreters for each placement.
-    """
-    from lrbench.diverge.command import diverge
-
-    a, b = pair(placement, device)
-    folder.mkdir(parents=True, exist_ok=True)
-    answer = _resumed(a, b, folder) if placement["fault"] == "forgetful" else diverge(a, b, folder=folder, sides=sides)
-    placed = ", ".join(f"{key} {value}" for key, value in placement.items() if key != "fault")
     return {
-        "fault": placement["fault"],
-        "what": placed,
-        "differs": answer.mismatch.what if answer.mismatch else "",
-        "step": answer.mismatch.step if answer.mismatch else 0,
-        "operator": answer.parting.operator if answer.parting else "",
-        "module": answer.parting.module if answer.parting else "",
-        "sentence": "; ".join(answer.sentences),
-        "holds": names(placement, answer),
+        "cudnn_benchmark": (torch.backends.cudnn, "benchmark", True),
+        "cudnn_deterministic": (torch.backends.cudnn, "deterministic", True),
+        "cudnn_fp32_precision": (torch.backends.cudnn.conv, "fp32_precision", "ieee"),
+        "matmul_fp32_precision": (torch.backends.cuda.matmul, "fp32_precision", "tf32"),
     }
 
 
-def _resumed(a, b, folder: Path):
-    """Compare a trial in one go with one that was killed at its eighth step and went on from its last checkpoint."""
-    import lrbench
-    from lrbench.diverge.command import answer_of_rows
+def sets_a_flag(num_classes: int, flag: str = "cudnn_deterministic", layer: int = 0, step: int = 0):
+    """Return a network that switches a flag, as some libraries do: when it is built (step 0), or in the forward of a
+    layer at one training step."""
+    owner, name, value = _flags()[flag]
+    model, steps = _dense(num_classes), [0]
+    if step == 0:
+        setattr(owner, name, value)
 
-    watch = lrbench.Watch(digest_every=1)
-    whole = lrbench.run_trial(a, watch=watch)
-    at = folder / "cut.pt"
-    at.unlink(missing_ok=True)
-    for _ in range(2):
-        resumed = lrbench.run_trial(b, watch=watch, checkpoint=at, checkpoint_every="epoch")
-    return answer_of_rows(a, b, whole, resumed)
+    def switch(module, inputs):
+        steps[0] += module.training
+        if module.training and steps[0] == step:
+            setattr(owner, name, value)
+
+    _before(model, layer, switch)
+    return model
 
 
-def names(placement: dict, answer) -> bool:
-    """Tell whether an answer names exactly what was planted."""
-    first, parting, told = answer.mismatch, answer.parting, "; ".join(answer.sentences)
-    fault = placement["fault"]
-    if fault == "sets_a_flag":
-        return first is None and "cudnn_deterministic" in told
-    if first is None:
-        return False
-    if fault == "one_ulp":
-        return (
-            parting is not None
-            and parting.kind == "source"
-            and parting.operator == OPERATORS[placement["direction"]]
-            and parting.module == f"after{placement['layer']}"
-            and parting.phase == placement["direction"]
-            and first.step == placement["step"]
-            and "1 ulp" in told
-        )
-    if fault == "loader_worker":
-        return (first.what, first.step) == ("images", 1) and "the data" in told
-    if fault == "evaluation_draws":
-        return (first.what, first.step) == ("rng", STEPS_PER_EPOCH + 1) and "evaluation" in told
-    if fault == "forgetful":
-        return (first.what, first.step) == ("lr", STEPS_PER_EPOCH + 2)
-    if parting is None:
-        return False
-    if fault == "numpy_noise":
-        return parting.kind == "entry" and first.step == 1 and "NumPy" in told
-    if fault == "set_order":
-        return parting.kind == "entry" and first.step == 1 and "weights" in told
-    return parting.kind == "source" and parting.operator.startswith("aten.index_add")
+def set_order(num_classes: int, layer: int = 0, label: str = "part"):
+    """Return a network of LAYERS blocks of twelve layers each, one of which is made in the order of a set of texts: by
+    hashes, seeded anew with each start. The texts begin with `label`."""
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self, width: int, names):
+            super().__init__()
+            made = {name: nn.Linear(width, 4) for name in names}
+            self.parts = nn.ModuleList(made[name] for name in sorted(made))
+
+        def forward(self, x):
+            return torch.cat([part(x) for part in self.parts], dim=1)
+
+    names = [f"{label} {number}" for number in range(12)]
+    blocks = [Block(48 if number else 64, set(names) if number == layer else names) for number in range(LAYERS)]
+    return nn.Sequential(nn.Flatten(), *blocks, nn.Linear(48, num_classes))

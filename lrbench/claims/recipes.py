@@ -57,8 +57,8 @@ def judge_l4(arms: dict, missing: str = "") -> Verdict:
     """Each scheduler's lead on the first, in each arm less in the plain one; intervals hold for all at once."""
     import numpy as np
 
+    from analysis.interaction import interactions
     from analysis.intervals import holm, paired_p
-    from analysis.rankings import interactions
     from analysis.variance import t_interval_at
 
     alike = _alike(arms)
@@ -181,8 +181,9 @@ def judge_l11(without, warmed, missing: str = "") -> Verdict:
     """Accuracies by seed, without and with the warm-up: the mean by a paired t-test, the spread by a paired one."""
     import numpy as np
 
-    from analysis.intervals import holm, paired_p, smallest_detectable, t_interval
-    from analysis.variance import detectable_sd_ratio, sd_ratio, spread_p
+    from analysis.dispersion import detectable_sd_ratio, sd_ratio, spread_p
+    from analysis.intervals import holm, paired_p, t_interval
+    from analysis.power import smallest_detectable
 
     differences = np.asarray(warmed) - np.asarray(without)
     mean, ratio = t_interval(differences), sd_ratio(warmed, without)
@@ -270,7 +271,8 @@ def judge_l12(table, chosen: dict[str, float], missing: str = "") -> Verdict:
     """Linear less each other, seed by seed; one SD of linear over seeds is the margin of "at least as"."""
     import numpy as np
 
-    from analysis.intervals import holm, paired_p, smallest_detectable
+    from analysis.intervals import holm, paired_p
+    from analysis.power import smallest_detectable
     from analysis.variance import t_interval_at
 
     others = [name for name in table if name != LINEAR]

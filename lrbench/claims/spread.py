@@ -1,8 +1,9 @@
 """L5, L8 and L9: how far runs scatter over seeds, and what that does to comparisons.
 
 The trials are small (the digits, 100 steps), so that many can be run; what they say is of this size of training. The
-statistics are `analysis.variance` and `analysis.rankings`, proved there on simulated truth. What this does *not* do:
-ask where the scatter comes from (`lrbench.claims.noise_sources` does), or compare recipes (`lrbench.claims.recipes`).
+statistics are `analysis.variance`, `analysis.dispersion` and `analysis.rankings`, proved there on simulated truth. What
+this does *not* do: ask where the scatter comes from (`lrbench.claims.noise_sources` does), or compare recipes
+(`lrbench.claims.recipes`).
 """
 
 from itertools import combinations
@@ -102,8 +103,8 @@ def judge_l5(rows) -> Verdict:
 
 
 def _between_schedulers(rows) -> tuple[list[dict], Word, str]:
+    from analysis.dispersion import detectable_sd_ratio, sd_ratio, spread_p
     from analysis.intervals import holm
-    from analysis.variance import detectable_sd_ratio, sd_ratio, spread_p
 
     table = by_seed(rows, "scheduler")
     pairs = list(combinations(table, 2))
@@ -223,7 +224,8 @@ def judge_l8(rows) -> Verdict:
 
 def _better_and_worse(table, base_lr: float) -> list[dict]:
     """Return a row of evidence for each pair of schedulers, the one with the higher mean first."""
-    from analysis.intervals import holm, paired_p, smallest_detectable
+    from analysis.intervals import holm, paired_p
+    from analysis.power import smallest_detectable
     from analysis.rankings import misranking
 
     by_mean = sorted(table, key=lambda arm: -table[arm].mean())

@@ -110,6 +110,72 @@ def test_a_change_of_a_study_is_told_factor_by_factor(before, now, words):
     assert differences({**empty, **before}, {**empty, **now, "replicates": now.get("replicates", 1)}) == words
 
 
+TUNE = {"seeds": [10], "base_lr": [0.2], "budget": 0, "metric": "final_val_accuracy", "arguments": {}, "arms": [1]}
+COMPARE = {"factor": "scheduler", "baseline": None, "metric": "final_accuracy", "margin": "1 seed SD", "family": "main"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        ({"compare": [COMPARE]}, {"compare": [dict(reversed(COMPARE.items()))]}, []),
+        ({}, {"compare": [COMPARE]}, ["[[compare]] has got final_accuracy by scheduler"]),
+        ({"compare": [COMPARE]}, {"compare": []}, ["[[compare]] lost final_accuracy by scheduler"]),
+        (
+            {"compare": [COMPARE]},
+            {"compare": [{**COMPARE, "margin": 0.01}]},
+            ["[[compare]] margin was 1 seed SD, is 0.01"],
+        ),
+        ({"tune": None}, {"tune": None}, []),
+        ({}, {"tune": TUNE}, ["[tune] was not given, is there"]),
+        ({"tune": TUNE}, {"tune": None}, ["[tune] was there, is not given"]),
+        ({"tune": TUNE}, {"tune": {**TUNE, "arms": [2]}}, []),  # arms follow from the rest, and are told by it
+        ({"tune": TUNE}, {"tune": {**TUNE, "seeds": [10, 11, 12]}}, ["[tune] seeds was 10, is 10-12"]),
+        (
+            {"until": {"looks": [5, 10], "spending": "pocock"}},
+            {"until": {"looks": [4, 10], "spending": "pocock"}},
+            ["[until] looks was 5,10, is 4,10"],
+        ),
+    ],
+)
+def test_questions_that_change_after_rows_are_there_are_told(before, now, words):
+    """A question, a choice or a look that is not what it was when the folder was begun is named with both."""
+    empty = {"replicates": 1, "fixed": {}, "grid": {}}
+    assert differences({**empty, **before}, {**empty, **now}) == words
+
+
+def test_a_plan_that_may_grow_says_so():
+    """A study that tunes names its selection seeds; trials that later stages may add make the number a least one."""
+    tuned = parse_study(
+        {
+            "question": "Why?",
+            "fixed": {"workload": "digits-cnn"},
+            "grid": {"seed": "0-4"},
+            "tune": {"seeds": "10-11", "base_lr": [0.2]},
+        },
+        "s",
+        source="s",
+    )
+    lines = plan_lines(tuned, Path("d"), 9, {}, 9, 0, Devices(1, 1), [], may_grow=True)
+    assert lines[1] == "at least 9 trials (5 seeds × 1 replicate, as written and tuned; 2 selection seeds) → d"
+    lines = plan_lines(tuned, Path("d"), 14, {}, 14, 0, Devices(1, 1), [], may_grow=False)
+    assert lines[1].startswith("14 trials (")
+
+
+def test_another_stage_goes_on_counting():
+    """When a stage adds trials the count goes on from those finished, and the time left is of all that are left."""
+    stream = io.StringIO()
+    reporter = PlainReporter(stream)
+    told = {"done": {}, "num_others": 0, "devices": Devices(1, 1), "changes": [], "may_grow": True}
+    reporter.planned(study=STUDY, folder=Path("d"), num_trials=1, num_todo=1, **told)
+    reporter.running()
+    reporter.finished(make_row(3))
+    reporter.grown(2)
+    reporter.running()
+    reporter.finished(make_row(4))
+    lines = [line.split()[0] for line in stream.getvalue().splitlines() if "accuracy" in line]
+    assert lines == ["1/1", "2/3"]
+
+
 def test_a_plan_says_that_trials_share_their_device():
     """More jobs than devices are said to be no measurement of speed."""
     assert "4 at a time share 2 devices: rows of those that do are marked packed, not for speed" in plan(

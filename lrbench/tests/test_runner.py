@@ -8,23 +8,21 @@ from functools import partial
 import pytest
 
 import lrbench
-from lrbench import nvml, runner
+from lrbench import nvml, running
 from lrbench.changes import differences
+from lrbench.continuing import left_to_do, rows_stay
+from lrbench.devices import Devices
 from lrbench.errors import InputError, users_frames
 from lrbench.executors import Job, Running
 from lrbench.factors import Trial
 from lrbench.progress import PlainReporter, SilentReporter
 from lrbench.record import check_row, trial_columns
 from lrbench.runner import (
-    _Devices,
-    _left_to_do,
-    _patience,
-    _row_of,
-    _stay,
     find_data_root,
     run_study,
     run_trial,
 )
+from lrbench.running import patience, row_of
 from lrbench.store import Writer, locked, read_study_record, write_study_record
 from lrbench.study import parse_study, read_study, trials
 from lrbench.tests.helpers.rows import make_row
@@ -43,7 +41,7 @@ def four_cores_two_gpus(monkeypatch):
     monkeypatch.setattr(nvml, "visible_gpus", lambda: gpus)
 
 
-def claims(devices: _Devices, *trials: Trial) -> list:
+def claims(devices: Devices, *trials: Trial) -> list:
     return [claim and (claim.gpu or claim.cores) for claim in map(devices.claim, trials)]
 
 
@@ -79,7 +77,7 @@ def claims(devices: _Devices, *trials: Trial) -> list:
 @pytest.mark.usefixtures("four_cores_two_gpus")
 def test_a_trial_has_its_device_alone(trials, jobs, granted):
     """Each trial gets cores or a GPU that no other has, or waits; more jobs than devices share them evenly."""
-    assert claims(_Devices(trials, jobs), *trials) == granted
+    assert claims(Devices(trials, jobs), *trials) == granted
 
 
 @pytest.mark.parametrize(
@@ -96,13 +94,13 @@ def test_a_trial_has_its_device_alone(trials, jobs, granted):
 @pytest.mark.usefixtures("four_cores_two_gpus")
 def test_rows_are_marked_where_trials_share_their_device(trials, jobs, packed):
     """A run is packed when it has more jobs than devices, and only then."""
-    assert _Devices(trials, jobs).packed is packed
+    assert Devices(trials, jobs).packed is packed
 
 
 @pytest.mark.usefixtures("four_cores_two_gpus")
 def test_a_device_is_free_again_after_its_trial():
     """What an ended trial held goes to the next one."""
-    devices = _Devices([trial()], None)
+    devices = Devices([trial()], None)
     first, second, *_ = [devices.claim(trial()) for _ in range(4)]
     assert devices.claim(trial()) is None
     devices.release(second)
@@ -122,13 +120,13 @@ def test_a_device_is_free_again_after_its_trial():
 def test_a_device_that_is_not_there_is_refused(asked, said):
     """A GPU number or a count of threads beyond the machine's is one clear error before anything runs."""
     with pytest.raises(InputError, match=said):
-        _Devices([asked], None)
+        Devices([asked], None)
 
 
 @pytest.mark.usefixtures("four_cores_two_gpus")
 def test_packed_is_what_happened():
     """With more jobs than devices those that share one are marked, the first on it too; the others are not."""
-    devices = _Devices([trial()], 1000)
+    devices = Devices([trial()], 1000)
     first, second, third, fourth, fifth = [devices.claim(trial()) for _ in range(5)]
     assert [claim.shared for claim in (first, second, third, fourth, fifth)] == [True, False, False, False, True]
     assert (first.cores, fifth.cores) == ((0,), (0,))
@@ -140,7 +138,7 @@ def test_packed_is_what_happened():
 @pytest.mark.usefixtures("four_cores_two_gpus")
 def test_there_are_no_more_jobs_than_trials(num_todo, jobs, packed):
     """A thousand jobs for two trials are two, each alone on its core."""
-    devices = _Devices([trial()], 1000)
+    devices = Devices([trial()], 1000)
     devices.at_most(num_todo)
     assert (devices.jobs, devices.packed) == (jobs, packed)
 
@@ -154,9 +152,9 @@ def test_there_are_no_more_jobs_than_trials(num_todo, jobs, packed):
         ({"a": ("crashed", 0), "b": ("completed", 0)}, True, True),
     ],
 )
-def test_failed_rows_that_run_again_do_not_stay(seen, retry, stay):
+def test_failed_rows_that_run_again_do_notrows_stay(seen, retry, stay):
     """Whoever mends a model after its first trials crashed, and types --retry, pools nothing."""
-    assert _stay(seen, retry) is stay
+    assert rows_stay(seen, retry) is stay
 
 
 MYNET = """
@@ -290,14 +288,14 @@ IDS = [t.trial_id for _, t in PLAN]
 )
 def test_what_is_left_is_what_has_no_row(seen, retry, left):
     """Trials without a row are left, in the planned order with their places; failed ones too, once more, on request."""
-    todo = _left_to_do(PLAN, seen, retry)
+    todo = left_to_do(PLAN, seen, retry)
     assert [(block, position, attempt) for block, position, attempt, _ in todo] == left
     assert [t.trial_id for *_, t in todo] == [IDS[position] for _, position, _ in left]
 
 
 def ended(exit_code: int, seconds_ago: float = 1.0, **changes) -> Running:
     job = Job(trial=trial(), cores=(0,), gpu=None, data_root=None, columns={"study": "s", "block": 1, "packed": False})
-    began = runner.time.monotonic() - seconds_ago
+    began = running.time.monotonic() - seconds_ago
     return Running(job=job, started=began, stage="train", exit=exit_code, **changes)
 
 
@@ -313,7 +311,7 @@ def ended(exit_code: int, seconds_ago: float = 1.0, **changes) -> Running:
 )
 def test_a_process_without_a_row_has_one_all_the_same(exit_code, seconds, status, error):
     """How a process ended, or that its time was up, makes a row with everything that was asked."""
-    row = check_row(_row_of(ended(exit_code, seconds), 10.0))
+    row = check_row(row_of(ended(exit_code, seconds), 10.0))
     assert (row["status"], row["error"], row["stage"]) == (status, error, "train")
     assert (row["study"], row["block"], row["trial_id"]) == ("s", 1, trial().trial_id)
     assert row["total_seconds"] == pytest.approx(seconds, abs=0.5)
@@ -321,20 +319,20 @@ def test_a_process_without_a_row_has_one_all_the_same(exit_code, seconds, status
 
 def test_what_a_failed_trial_printed_is_in_its_row():
     """Output stands below the error of a trial that failed, and nowhere in the row of one that completed."""
-    failed = _row_of(ended(0, row={"status": "crashed", "error": "ValueError"}, output="look"), None)
+    failed = row_of(ended(0, row={"status": "crashed", "error": "ValueError"}, output="look"), None)
     assert failed["error"] == "ValueError\n--- printed by the trial ---\nlook"
-    fine = _row_of(ended(0, row={"status": "completed"}, output="look"), None)
+    fine = row_of(ended(0, row={"status": "completed"}, output="look"), None)
     assert fine == {"status": "completed"}
 
 
 def test_the_runner_wakes_for_the_first_time_limit():
     """It waits half a second at most, and less where a trial's time is up earlier."""
     early, late = ended(0, 9.8), ended(0, 5)
-    assert _patience({1: (late, None)}, None) == 0.5
-    assert _patience({}, 10.0) == 0.5
-    assert _patience({1: (late, None)}, 10.0) == 0.5
-    assert _patience({1: (late, None), 2: (early, None)}, 10.0) == pytest.approx(0.2, abs=0.1)
-    assert _patience({1: (ended(0, 60), None)}, 10.0) == 0.01
+    assert patience({1: (late, None)}, None) == 0.5
+    assert patience({}, 10.0) == 0.5
+    assert patience({1: (late, None)}, 10.0) == 0.5
+    assert patience({1: (late, None), 2: (early, None)}, 10.0) == pytest.approx(0.2, abs=0.1)
+    assert patience({1: (ended(0, 60), None)}, 10.0) == 0.01
 
 
 def test_the_data_root_is_the_argument_or_the_environments(monkeypatch, tmp_path):

@@ -1,0 +1,397 @@
+"""Export: what comes out is what the rows hold, read back by each tool; what is not ours is not touched."""
+
+import json
+import os
+import subprocess
+import sys
+from csv import DictReader
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from analysis.tests.simulate import Truth, study_of, write_study
+from lrbench.errors import InputError
+from lrbench.export import NEEDS, export, export_command
+from lrbench.record import BY_NAME, FLAT, NESTED
+from lrbench.store import load
+
+SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "StepLR", "step_size": 2}]
+NUM_TRIALS, NUM_EPOCHS, NUM_STEPS = 12, 4, 80  # 2 schedulers x 3 seeds x 2 replicates, one of them diverged
+
+
+def needs(to: str):
+    missing = [name for name in NEEDS[to] if find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f'{", ".join(missing)} not installed: pip install "lrbench[{to}]"')
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """A study with one failed trial, written through the store."""
+    made = study_of(grid={"seed": "0-2", "scheduler": SCHEDULERS})
+    return write_study(tmp_path_factory.mktemp("study") / "s", made, Truth(failures={5: "diverged"}))
+
+
+def digests(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ---------------------------------------------------------------------------------------------------------------- CSV
+
+
+@pytest.fixture(scope="module")
+def csv(study, tmp_path_factory) -> Path:
+    return export(study, "csv", tmp_path_factory.mktemp("csv") / "out").folder
+
+
+def test_the_flat_file_is_the_rows(study, csv):
+    """trials.csv read by pandas is lrbench.load's table: every flat column, equal values, nulls empty."""
+    import pandas as pd
+
+    texts = {name: str for name in FLAT if BY_NAME[name].type == "string"}
+    found, rows = pd.read_csv(csv / "trials.csv", dtype=texts), load(study)
+    assert list(found.columns) == FLAT
+    assert len(found) == NUM_TRIALS
+    for name in FLAT:
+        here, there = found[name], rows[name].astype(object)
+        assert list(here.isna()) == list(there.isna()), name
+        assert [x for x in here.astype(object) if x == x] == [x for x in there if x == x and x is not None], name
+    assert b",," in (csv / "trials.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "heading", "place", "num_rows"),
+    [
+        ("curves.csv", "val_accuracy_curve", "val_accuracy", "epoch", 11 * NUM_EPOCHS),
+        ("curves.csv", "train_loss_curve", "train_loss", "epoch", 11 * NUM_EPOCHS),
+        ("steps.csv", "train_loss_steps", "train_loss", "step", 11 * NUM_STEPS),
+    ],
+)
+def test_a_curve_in_long_form_is_the_list(study, csv, name, column, heading, place, num_rows):
+    """The lists of all trials, one under the other, each value at its place from 1; a failed trial has none."""
+    import pandas as pd
+
+    found = pd.read_csv(csv / name)
+    assert len(found) == num_rows
+    rows = load(study, ["trial_id", "scheduler", "seed", "replicate", column])
+    for row in rows[rows[column].notna()].itertuples():
+        part = found[found["trial_id"] == row.trial_id]
+        assert part[heading].tolist() == pytest.approx(getattr(row, column).tolist(), rel=1e-7)
+        assert part[place].tolist() == list(range(1, len(part) + 1))
+        assert set(part["scheduler"]) == {row.scheduler}
+        assert (set(part["seed"]), set(part["replicate"])) == ({row.seed}, {row.replicate})
+
+
+def test_the_rates_stand_by_group_and_step(study, csv):
+    """applied_lr.csv has a row for each parameter group and optimizer step, the value bit for bit."""
+    with open(csv / "applied_lr.csv", encoding="utf-8", newline="") as file:
+        found = list(DictReader(file))
+    assert len(found) == 11 * NUM_STEPS
+    rows = load(study, ["trial_id", "applied_lr"])
+    for row in rows[rows["applied_lr"].notna()].itertuples():
+        part = [line for line in found if line["trial_id"] == row.trial_id]
+        assert [float(line["lr"]) for line in part] == row.applied_lr[0].tolist()
+        assert {line["group"] for line in part} == {"0"}
+        assert [int(line["optimizer_step"]) for line in part] == list(range(1, NUM_STEPS + 1))
+
+
+def test_lists_of_other_lengths_stay_in_their_rows():
+    """Two groups of rates, a curve that an old row lacks, a list that ends early: each value keeps its place."""
+    import pyarrow as pa
+
+    from lrbench.export.csv_files import LONG, long_table
+    from lrbench.record import arrow_schema
+
+    keys = {"scheduler": "S", "seed": 0, "replicate": 0}
+    rows = [
+        {"trial_id": "a", "applied_lr": [[1.0, 2.0], [3.0, 4.0]], "val_loss_curve": [0.5, 0.4], **keys},
+        {"trial_id": "b", **keys},
+        {"trial_id": "c", "applied_lr": [[5.0]], "val_loss_curve": [0.1], "train_seconds_curve": [7.0, 8.0], **keys},
+    ]
+    batch = pa.Table.from_pylist(rows, schema=arrow_schema())
+    files = {long.name: long_table(batch, long).to_pylist() for long in LONG}
+    rates = [(r["trial_id"], r["group"], r["optimizer_step"], r["lr"]) for r in files["applied_lr.csv"]]
+    assert rates == [("a", 0, 1, 1.0), ("a", 0, 2, 2.0), ("a", 1, 1, 3.0), ("a", 1, 2, 4.0), ("c", 0, 1, 5.0)]
+    curves = [(r["trial_id"], r["epoch"], r["val_loss"], r["train_seconds"]) for r in files["curves.csv"]]
+    assert curves == [("a", 1, 0.5, None), ("a", 2, 0.4, None), ("c", 1, 0.1, 7.0), ("c", 2, None, 8.0)]
+    assert files["digests.csv"] == []
+
+
+def test_every_list_is_in_a_file_or_named_as_left_out(study, tmp_path):
+    """No nested column is lost in silence: it stands in a file in long form, or among what the command says it left."""
+    from lrbench.export.csv_files import LONG
+
+    held = {name for long in LONG for name in (*long.columns, long.at)}
+    (note,) = export(study, "csv", tmp_path / "out").notes
+    assert {name for name in NESTED if name not in held} == {"predictions", "probe_logits", "weights_sample"}
+    assert all(name in note for name in NESTED if name not in held)
+
+
+# -------------------------------------------------------------------------------------------------------- TensorBoard
+
+
+@needs("tensorboard")
+def test_tensorboard_reads_what_the_rows_hold(study, tmp_path):
+    """TensorBoard's own reader finds a run a trial, with each curve at its steps, final values, time and parameters."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    out = export(study, "tensorboard", tmp_path / "out").folder
+    runs = sorted(path for path in out.iterdir() if path.is_dir())
+    rows = load(study, [*FLAT, "train_loss_steps", "val_accuracy_curve", "applied_lr"])
+    assert len(runs) == NUM_TRIALS
+    for row in rows.itertuples():
+        (run,) = [path for path in runs if path.name.endswith(row.trial_id[:8])]
+        assert run.name.startswith(f"{row.scheduler_name}-seed={row.seed}-replicate={row.replicate}-")
+        read = EventAccumulator(str(run), size_guidance={"scalars": 0})
+        read.Reload()
+        plugin = read.SummaryMetadata("_hparams_/session_end_info").plugin_data.content
+        ended = plugin_data_pb2.HParamsPluginData.FromString(plugin).session_end_info
+        assert ended.status == (1 if row.status == "completed" else 2)
+        plugin = read.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+        asked = plugin_data_pb2.HParamsPluginData.FromString(plugin).session_start_info.hparams
+        assert asked["scheduler"].string_value == row.scheduler
+        assert asked["seed"].number_value == row.seed
+        assert asked["cudnn_benchmark"].bool_value is False
+        if row.status != "completed":
+            assert read.Tags()["scalars"] == []
+            continue
+        rates = read.Scalars("lr/group_0")
+        assert [event.step for event in rates] == list(range(1, NUM_STEPS + 1))
+        assert [event.value for event in rates] == pytest.approx(row.applied_lr[0].tolist(), rel=1e-6)
+        assert rates[-1].wall_time - read.FirstEventTimestamp() == pytest.approx(row.train_seconds, abs=1e-6)
+        accuracy = read.Scalars("val/accuracy")
+        assert [event.step for event in accuracy] == [20, 40, 60, 80]
+        assert [event.value for event in accuracy] == pytest.approx(row.val_accuracy_curve.tolist(), rel=1e-6)
+        assert len(read.Scalars("train/loss")) == NUM_STEPS
+        assert read.Scalars("final/accuracy")[0].value == pytest.approx(row.final_accuracy, rel=1e-6)
+
+
+@needs("tensorboard")
+def test_the_same_rows_give_the_same_event_files(study, tmp_path):
+    """Two exports of one study are equal to the byte: no time, host or random name of the export is in them."""
+    one, two = (digests(export(study, "tensorboard", tmp_path / name).folder) for name in ("a", "b"))
+    assert one == two
+
+
+# ------------------------------------------------------------------------------------------------------------- MLflow
+
+# no connection may leave the machine while this runs
+OFFLINE = """
+import socket, sys
+def refuse(self, address):
+    if self.family != socket.AF_UNIX:
+        raise AssertionError(f"asked the network for {address}")
+socket.socket.connect = socket.socket.connect_ex = refuse
+from lrbench.export import export_command
+sys.exit(export_command(__import__("pathlib").Path(sys.argv[1]), "mlflow", __import__("pathlib").Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.slow
+@needs("mlflow")
+def test_mlflow_reads_what_the_rows_hold(study, tmp_path):
+    """MLflow's own client finds a run a trial, with params, metrics, curves, tags, times and how it ended; the export
+    asks nothing of the network, prints no log line, and leaves no folder of MLflow's where it was started."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, str(study), str(tmp_path / "out")],
+        cwd=elsewhere,
+        env={**os.environ, "HOME": str(elsewhere / "home"), "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(elsewhere.iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["export.json", "mlflow.db"]
+    check = subprocess.run(
+        [sys.executable, "-c", READ_MLFLOW, str(tmp_path / "out" / "mlflow.db")],
+        cwd=elsewhere,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    runs = json.loads(check.stdout)
+    rows = load(study, [*FLAT, "val_accuracy_curve"])
+    assert len(runs) == NUM_TRIALS
+    for row in rows.itertuples():
+        run = runs[row.trial_id]
+        good = row.status == "completed"
+        assert run["status"] == ("FINISHED" if good else "FAILED")
+        assert run["params"]["scheduler"] == row.scheduler
+        assert run["params"]["seed"] == str(row.seed)
+        assert run["tags"]["status"] == row.status
+        assert run["curve"] == ([[e + 1, v] for e, v in enumerate(row.val_accuracy_curve)] if good else [])
+        if good:
+            assert run["metrics"]["final_accuracy"] == row.final_accuracy
+            assert run["metrics"]["samples_per_second"] == row.samples_per_second
+            assert run["seconds"] == pytest.approx(row.total_seconds, abs=2e-3)
+        else:
+            assert "final_accuracy" not in run["metrics"]
+            assert run["tags"]["error"] == "it was diverged (planted)"
+
+
+READ_MLFLOW = """
+import json, sys
+from mlflow.tracking import MlflowClient
+client = MlflowClient(tracking_uri=f"sqlite:///{sys.argv[1]}")
+(experiment,) = [e for e in client.search_experiments() if e.name == "simulated"]
+found = {}
+for run in client.search_runs([experiment.experiment_id], max_results=1000):
+    curve = [[m.step, m.value] for m in client.get_metric_history(run.info.run_id, "val_accuracy")]
+    found[run.data.tags["trial_id"]] = {
+        "status": run.info.status, "params": run.data.params, "tags": run.data.tags, "metrics": run.data.metrics,
+        "curve": sorted(curve), "seconds": (run.info.end_time - run.info.start_time) / 1000,
+    }
+print(json.dumps(found))
+"""
+
+
+# ----------------------------------------------------------------------------------------------------- what is ours
+
+
+def test_an_export_is_replaced_by_the_next_and_a_file_beside_it_stays(study, tmp_path):
+    """The same command again gives the same files; a note that somebody laid beside them is left as it was."""
+    out = export(study, "csv", tmp_path / "out").folder
+    before = digests(out)
+    (out / "notes.txt").write_text("mine")
+    export(study, "csv", out)
+    assert digests(out) == before | {"notes.txt": b"mine"}
+
+
+def test_a_file_that_an_export_no_longer_has_goes(study, tmp_path):
+    """What an earlier export wrote and this one does not is taken away: the folder holds one export, not two."""
+    out = export(study, "csv", tmp_path / "out").folder
+    held = json.loads((out / "export.json").read_text())
+    (out / "old").mkdir()
+    (out / "old" / "gone.csv").write_text("x")
+    held["files"]["old/gone.csv"] = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # sha256 of x
+    (out / "export.json").write_text(json.dumps(held))
+    export(study, "csv", out)
+    assert not (out / "old").exists()
+
+
+def somebody_elses(out: Path) -> None:
+    out.mkdir()
+    (out / "thesis.csv").write_text("mine")
+
+
+def a_file(out: Path) -> None:
+    out.write_text("mine")
+
+
+def another_tools(out: Path) -> None:
+    out.mkdir()
+    (out / "export.json").write_text('{"to": "mlflow", "files": {}}')
+
+
+def no_list(out: Path) -> None:
+    out.mkdir()
+    (out / "export.json").write_text("[1")
+
+
+@pytest.mark.parametrize(
+    ("plant", "said"),
+    [
+        (somebody_elses, "holds files that lrbench export did not write"),
+        (a_file, "is a file"),
+        (another_tools, "holds an export to mlflow, not to csv"),
+        (no_list, "is no list of an export"),
+    ],
+)
+def test_what_is_not_ours_is_refused_and_left(study, tmp_path, plant, said):
+    """A folder that is no export of ours is named, another one is asked for, and nothing in it changes."""
+    out = tmp_path / "out"
+    plant(out)
+    before = digests(tmp_path)
+    with pytest.raises(InputError, match=said) as error:
+        export(study, "csv", out)
+    assert "--out DIR" in str(error.value)
+    assert digests(tmp_path) == before
+
+
+def test_a_file_that_was_changed_since_is_refused(study, tmp_path):
+    """A table that somebody worked in is not written over; it is named."""
+    out = export(study, "csv", tmp_path / "out").folder
+    with open(out / "trials.csv", "a") as file:
+        file.write("a line of mine\n")
+    with pytest.raises(InputError, match=r"trials\.csv changed since it was exported"):
+        export(study, "csv", out)
+    assert (out / "trials.csv").read_text().endswith("a line of mine\n")
+
+
+def test_a_foreign_file_at_a_name_that_is_needed_is_refused(study, tmp_path):
+    """A file that appeared beside an export, under a name that the next one needs, stops it before anything changes."""
+    out = export(study, "csv", tmp_path / "out").folder
+    held = json.loads((out / "export.json").read_text())
+    del held["files"]["curves.csv"]
+    (out / "export.json").write_text(json.dumps(held))
+    before = digests(out)
+    with pytest.raises(InputError, match=r"curves\.csv was not written by lrbench export"):
+        export(study, "csv", out)
+    assert digests(out) == before
+
+
+def test_an_export_that_fails_leaves_nothing(study, tmp_path, monkeypatch):
+    """Where the disk fills up half-way there is no half export, and no folder of scratch."""
+    from lrbench.errors import StoreError
+    from lrbench.export import csv_files
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(csv_files, "long_table", full)
+    with pytest.raises(StoreError, match="No space left"):
+        export(study, "csv", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+# -------------------------------------------------------------------------------------------------------- the command
+
+
+def test_an_unknown_tool_is_told_with_those_there_are(study):
+    """--to with a slip names what is allowed and what was probably meant."""
+    with pytest.raises(InputError, match=r"found 'tensorbord'; allowed: csv, tensorboard, mlflow\. Did you mean 'tens"):
+        export(study, "tensorbord")
+
+
+@pytest.mark.parametrize("to", ["tensorboard", "mlflow"])
+def test_a_missing_package_is_told_with_what_to_type(study, tmp_path, monkeypatch, to):
+    """Where the tool's package is not installed, the line that installs it is said before anything is written."""
+    monkeypatch.setattr("lrbench.export.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=rf'pip install "lrbench\[{to}\]"'):
+        export(study, to, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_study_is_told(tmp_path):
+    """Nothing to export is bad input, not a traceback."""
+    with pytest.raises(InputError, match="holds no study"):
+        export(tmp_path, "csv")
+
+
+def test_the_command_says_where_and_what_next(study, tmp_path, capsys):
+    """One line says what was written where, one what was left out, one what to type; it shows no progress."""
+    assert export_command(study, "csv", tmp_path / "out") == 0
+    told, err = capsys.readouterr()
+    lines = told.splitlines()
+    assert lines[0] == f"12 trials → {tmp_path / 'out'} (4 files)"
+    assert lines[1].startswith("left out: predictions, probe_logits, weights_sample")
+    assert lines[2].startswith("next: python -c")
+    assert err == ""
+
+
+def test_a_study_without_rows_gives_headings(tmp_path):
+    """A study that has not run yet is a table with headings alone."""
+    import pandas as pd
+
+    made = study_of(grid={"seed": "0-1"})
+    folder = write_study(tmp_path / "s", made)
+    for path in (folder / "trials").iterdir():
+        path.unlink()
+    found = export(folder, "csv", tmp_path / "out")
+    assert found.num_trials == 0
+    assert pd.read_csv(found.folder / "trials.csv").shape == (0, len(FLAT))
+    assert (found.folder.parent / "out" / "curves.csv").exists() is False

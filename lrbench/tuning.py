@@ -1,0 +1,250 @@
+"""The [tune] table of a study file, and what it chooses: each scheduler at its own best rate and arguments. No torch.
+
+The candidates of a scheduler are fixed when the study is read; `choose` picks among them from the rows of the selection
+trials alone, so that the same rows give the same choice at any time. What this does *not* do: run the trials
+(`lrbench.stages`), or set the tuned schedulers against each other (`analysis`).
+"""
+
+import json
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from lrbench.factors import check_level
+from lrbench.grid import as_in_row
+from lrbench.metrics import METRICS
+
+METRICS_TO_TUNE = ("final_val_accuracy", "final_val_loss")  # of validation images: test images are for the comparison
+# What is no part of how a network is trained: a scheduler is tuned once for all their levels.
+MACHINE = (
+    "cudnn_benchmark",
+    "cudnn_deterministic",
+    "deterministic_algorithms",
+    "cudnn_fp32_precision",
+    "matmul_fp32_precision",
+    "precision",
+    "channels_last",
+    "compile",
+    "poke_ulps",
+    "num_threads",
+    "device",
+)
+TRAINING = ("workload", "epochs", "batch_size", "optimizer", "warmup", "clip_grad_norm", "clip_grad_value")
+
+
+class Candidate(BaseModel):
+    """One setting that a scheduler is tried at; `scheduler` is its call as it stands in a row."""
+
+    model_config = ConfigDict(frozen=True)
+    base_lr: float
+    scheduler: str
+
+
+class Arm(BaseModel):
+    """A scheduler of the grid, by its call as it stands in a row and its interval, and what it is tried at."""
+
+    model_config = ConfigDict(frozen=True)
+    scheduler: str
+    interval: str
+    candidates: tuple[Candidate, ...]
+
+
+class Tune(BaseModel):
+    """What is chosen for each scheduler, on which seeds, and how many trials of each are spent at most (0: no bound).
+
+    `arms` is written by `parse_study`: what each scheduler is tried at, after the study's own setting was added and a
+    draw within the budget.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    seeds: list[int]
+    base_lr: list[float]
+    budget: int = 0
+    metric: str = "final_val_accuracy"
+    arguments: dict[str, dict[str, list]] = {}
+    arms: tuple[Arm, ...] = ()
+
+
+def candidates(tune: Tune, own_rates: list[float], table: dict) -> list[tuple[float, dict]]:
+    """Return what one scheduler of the grid is tried at, [(base_lr, table)]: the study's own rates and arguments first.
+
+    Every rate goes with every argument. Where that is more than the budget pays for, as many as it does are drawn, the
+    study's own among them; the draw is seeded by what is drawn from, so that schedulers with the same choices draw the
+    same. Raises Problems where arguments that are right one by one do not go together.
+    """
+    rates = list(dict.fromkeys([*own_rates, *sorted(tune.base_lr)]))
+    options = tune.arguments.get(table["name"], {})
+    tables = [table]
+    for name, values in sorted(options.items()):
+        given = [value for value in values if name not in table or value != table[name]]
+        tables += [check_level("scheduler", {**before, name: value}) for before in tables for value in given]
+    own = [(rate, table) for rate in own_rates]
+    rest = [(rate, each) for each in tables for rate in rates if (rate, each) not in own]
+    room = tune.budget // len(tune.seeds) - len(own) if tune.budget else len(rest)
+    if room < len(rest):
+        drawn_from = json.dumps([rates, options, tune.seeds, tune.budget], sort_keys=True)
+        rest = [rest[i] for i in sorted(random.Random(drawn_from).sample(range(len(rest)), max(0, room)))]
+    return [*own, *rest]
+
+
+def arm_of(tune: Tune, own_rates: list[float], table: dict) -> Arm:
+    """Return a scheduler of the grid with what it is tried at, in words as rows have them."""
+    tried = candidates(tune, own_rates, table)
+    return Arm(
+        scheduler=as_in_row("scheduler", table),
+        interval=table["interval"],
+        candidates=tuple(Candidate(base_lr=rate, scheduler=as_in_row("scheduler", each)) for rate, each in tried),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- the choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """How one candidate did on the selection seeds. Means are over the trials that completed; nan where none did."""
+
+    base_lr: float
+    scheduler: str
+    mean: float
+    mean_val_loss: float
+    num_seeds: int
+    num_failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen for a scheduler at one setting of the other training factors that vary.
+
+    `scheduler` is the arm's call as the grid has it, `chosen_scheduler` the call that it has once tuned. `boundary`
+    says that the rate chosen is the "lowest" or "highest" of several tried: a better one may lie beyond. `num_trials`
+    is what was spent.
+    """
+
+    scheduler: str
+    interval: str
+    factors: dict[str, Any]
+    base_lr: float
+    chosen_scheduler: str
+    candidates: tuple[Tried, ...]
+    boundary: str
+    num_trials: int
+
+    @property
+    def table(self):
+        """The candidates as a pandas.DataFrame, a row each, in the order in which they were tried."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(tried) for tried in self.candidates])
+
+    def __str__(self) -> str:
+        """Say what was chosen, from how much, and whether it lies at the edge.
+
+        >>> seen = {"scheduler": "S()", "mean": 0.9, "mean_val_loss": 1.0, "num_seeds": 4, "num_failed": 0}
+        >>> tried = (Tried(base_lr=1, **seen), Tried(base_lr=2, **seen))
+        >>> arm = {"scheduler": "S()", "interval": "epoch", "chosen_scheduler": "S()", "factors": {}}
+        >>> print(Choice(**arm, base_lr=2, candidates=tried, boundary="highest", num_trials=8))
+        S(): base_lr 2 (of 1 … 2: the highest: a larger one may be better)
+        """
+        rates = sorted({tried.base_lr for tried in self.candidates})
+        beyond = {"lowest": "smaller", "highest": "larger"}.get(self.boundary)
+        edge = f": the {self.boundary}: a {beyond} one may be better" if beyond else ""
+        among = f" (of {rates[0]:g} … {rates[-1]:g}{edge})" if len(rates) > 1 else ""
+        at = f" at {', '.join(f'{name} {value}' for name, value in self.factors.items())}" if self.factors else ""
+        become = f", as {self.chosen_scheduler}" if self.chosen_scheduler != self.scheduler else ""
+        failed = sum(tried.num_failed for tried in self.candidates)
+        lost = f"; {failed} of its {self.num_trials} selection trials failed" if failed else ""
+        return f"{self.scheduler}{at}: base_lr {self.base_lr:g}{among}{become}{lost}"
+
+
+def choose(rows, tune: Tune) -> list[Choice]:
+    """Return what the selection trials among the rows choose for each scheduler, by the other training factors.
+
+    Fewest failed trials first, then the best mean of `tune.metric` over the selection seeds, then the lowest mean of
+    final_val_loss, then the smaller base_lr, then the order of the candidates. A candidate without a row is left out.
+    `rows` is a pandas.DataFrame in any order: means are exact sums, and the choice does not depend on it.
+    """
+    rows = rows[rows["tuning"].astype(object) == "selection"]
+    varied = [name for name in TRAINING if name in rows and rows[name].nunique(dropna=False) > 1]
+    records = rows[[*{*varied, *_READ, tune.metric}]].astype(object)
+    records = records.where(records.notna(), None).to_dict("records")
+    arms = tune.arms or _arms_in(records)
+    points = list(dict.fromkeys(tuple(record[name] for name in varied) for record in records))
+    found = []
+    for point in points:
+        here = [record for record in records if tuple(record[name] for name in varied) == point]
+        for arm in arms:
+            if tried := tuple(_tried(here, arm, tune.metric)):
+                found.append(_chosen(arm, tried, tune.metric, dict(zip(varied, point, strict=True))))
+    return found
+
+
+_READ = ("scheduler", "scheduler_interval", "base_lr", "status", "final_val_loss")
+
+
+def _arms_in(records: list[dict]) -> tuple[Arm, ...]:
+    """Return the arms that the rows themselves show: where no arguments are tuned, they are the calls in them."""
+    rates: dict[tuple[str, str], dict[float, None]] = {}
+    for record in records:
+        rates.setdefault((record["scheduler"], record["scheduler_interval"]), {})[record["base_lr"]] = None
+    return tuple(
+        Arm(
+            scheduler=scheduler,
+            interval=interval,
+            candidates=tuple(Candidate(base_lr=rate, scheduler=scheduler) for rate in sorted(found)),
+        )
+        for (scheduler, interval), found in rates.items()
+    )
+
+
+def _tried(records: list[dict], arm: Arm, metric: str) -> Iterator[Tried]:
+    by_setting: dict[tuple[float, str], list[dict]] = {}
+    for record in records:
+        if record["scheduler_interval"] == arm.interval:
+            by_setting.setdefault((record["base_lr"], record["scheduler"]), []).append(record)
+    for candidate in arm.candidates:
+        trials = by_setting.get((candidate.base_lr, candidate.scheduler), [])
+        good = [t for t in trials if t["status"] == "completed" and _finite(t[metric]) and _finite(t["final_val_loss"])]
+        if trials:
+            yield Tried(
+                base_lr=candidate.base_lr,
+                scheduler=candidate.scheduler,
+                mean=_mean([t[metric] for t in good]),
+                mean_val_loss=_mean([t["final_val_loss"] for t in good]),
+                num_seeds=len(good),
+                num_failed=len(trials) - len(good),
+            )
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _chosen(arm: Arm, tried: tuple[Tried, ...], metric: str, factors: dict) -> Choice:
+    sign = -1 if METRICS[metric].higher_is_better else 1
+
+    def rank(candidate: Tried) -> tuple:
+        keys = (sign * candidate.mean, candidate.mean_val_loss)
+        return (candidate.num_failed, *(math.inf if math.isnan(key) else key for key in keys), candidate.base_lr)
+
+    best = min(tried, key=rank)
+    rates = sorted({candidate.base_lr for candidate in tried})
+    edge = {rates[0]: "lowest", rates[-1]: "highest"} if len(rates) > 1 else {}
+    return Choice(
+        scheduler=arm.scheduler,
+        interval=arm.interval,
+        factors=factors,
+        base_lr=best.base_lr,
+        chosen_scheduler=best.scheduler,
+        candidates=tried,
+        boundary=edge.get(best.base_lr, ""),
+        num_trials=sum(candidate.num_seeds + candidate.num_failed for candidate in tried),
+    )
