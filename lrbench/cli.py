@@ -53,6 +53,36 @@ def _options(
     """The options that stand before a command."""
 
 
+@app.command(epilog="Example: lrbench plan digits-tuned --set seed=0-19 --pilot 4")
+def plan(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study file, or a built-in study such as quickstart.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The results folder that it is meant for [default: results/NAME].", show_default=False),
+    ] = None,
+    pilot: Annotated[
+        int, typer.Option(metavar="N", help="Run N trials of one epoch now, to know how long the study takes.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="Where the study says auto: auto, cpu, cuda or cuda:N.")] = "auto",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FACTOR=LEVEL", help="Fix a factor at another level, or vary it (a list, 0-4)."),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Tell how long a study takes, what effect it will see and what not, before it trains; exit 1 if a pilot fails."""
+    from lrbench.plan.command import plan as plan_command
+
+    _at_least("--pilot", pilot, 0)
+    code = plan_command(
+        study, out=out, device=device, pilot=pilot, levels=_levels(set_ or []), as_json=json_, data_root=data_root
+    )
+    raise typer.Exit(code)
+
+
 @app.command(epilog="Example: lrbench run quickstart --set epochs=2 --set seed=0-4 --out results/short")
 def run(
     study: Annotated[

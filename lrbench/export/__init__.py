@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import TypeVar
 
 from lrbench.errors import InputError, StoreError, did_you_mean
@@ -60,7 +61,7 @@ def export(folder: str | Path, to: str, out: str | Path | None = None, *, say: S
     folder = require_study(folder)
     if to not in NEEDS:
         raise InputError(f"--to found {to!r}; allowed: {', '.join(NEEDS)}.{did_you_mean(to, NEEDS)}")
-    missing = [name for name in NEEDS[to] if find_spec(name) is None]
+    missing = [name for name in NEEDS[to] if not installed(name)]
     if missing:
         raise InputError(f'--to {to} needs {" and ".join(missing)}, not installed here: pip install "lrbench[{to}]"')
     record = read_study_record(folder)
@@ -75,12 +76,30 @@ def export(folder: str | Path, to: str, out: str | Path | None = None, *, say: S
         if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
             raise InputError(f"{out} cannot be written: {error.strerror}. Name another folder: --out DIR") from None
         raise StoreError(f"{out} cannot be written: {error.strerror or error}") from error
-    num_trials, notes, to_type = made
-    return Exported(folder=out, num_trials=num_trials, num_files=num_files, notes=tuple(notes), to_type=to_type)
+    num_trials, notes = made
+    return Exported(
+        folder=out, num_trials=num_trials, num_files=num_files, notes=tuple(notes), to_type=_to_type(to, out)
+    )
 
 
-def _written(folder: Path, record: dict, to: str, scratch: Path, out: Path, say: Say) -> tuple[int, list[str], str]:
-    """Write the files; return how many trials they hold, notes, and what to type next."""
+def installed(name: str) -> bool:
+    """Return whether a package is installed; a mere folder of that name, as an earlier export may be, is none."""
+    spec = find_spec(name)
+    return spec is not None and spec.origin is not None
+
+
+def _to_type(to: str, out: Path) -> str:
+    """What looks at an export, with the path as it is seen from here."""
+    seen = out.relative_to(Path.cwd()) if out.is_relative_to(Path.cwd()) else out
+    if to == "csv":
+        return f"pandas.read_csv({str(seen / 'trials.csv')!r})"
+    if to == "tensorboard":
+        return f"tensorboard --logdir {quote(str(seen))}"
+    return f"mlflow ui --backend-store-uri {quote(f'sqlite:///{seen}/mlflow.db')}"
+
+
+def _written(folder: Path, record: dict, to: str, scratch: Path, out: Path, say: Say) -> tuple[int, list[str]]:
+    """Write the files; return how many trials they hold, and notes."""
     if to == "csv":
         from lrbench.export.csv_files import write
     elif to == "tensorboard":

@@ -60,8 +60,8 @@ LONG = (
 )
 
 
-def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[int, list[str], str]:
-    """Write the files into `scratch`; return the number of trials, notes, and what to type next."""
+def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[int, list[str]]:
+    """Write the files into `scratch`; return the number of trials, and notes."""
     from pyarrow.csv import CSVWriter
 
     from lrbench.export import told
@@ -89,7 +89,7 @@ def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[in
         for name, rows in num_rows.items()
         if rows >= EXCEL_ROWS
     ]
-    return len(table), notes, f"python -c \"import pandas; print(pandas.read_csv('{out}/trials.csv'))\""
+    return len(table), notes
 
 
 def long_table(batch, long: LongFile):

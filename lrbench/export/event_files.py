@@ -17,8 +17,8 @@ HPARAMS = tuple(name for name, column in BY_NAME.items() if column.group == "ask
 _NAME = re.compile(r"[^\w.=+-]+")
 
 
-def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[int, list[str], str]:
-    """Write one event file a trial into `scratch`; return the number of trials, notes, and what to type next."""
+def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[int, list[str]]:
+    """Write one event file a trial into `scratch`; return the number of trials, and notes."""
     from lrbench.export import told
 
     table = read_table(folder, (*EPOCHS, *STEPS))
@@ -28,7 +28,7 @@ def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[in
         run.mkdir()
         with open(run / "events.out.tfevents.0.lrbench", "wb") as file:
             _write_trial(file, row)
-    return len(table), [], f"tensorboard --logdir {out}"
+    return len(table), []
 
 
 def run_name(row: dict, varied: tuple[str, ...]) -> str:

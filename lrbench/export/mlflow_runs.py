@@ -28,8 +28,8 @@ MOST_CHARACTERS = 5_000  # of a tag's value
 _EPOCH_METRICS = {"train_loss": "train_loss_curve", "val_loss": "val_loss_curve", "val_accuracy": "val_accuracy_curve"}
 
 
-def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[int, list[str], str]:
-    """Write the store into `scratch`; return the number of trials, notes, and what to type next."""
+def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[int, list[str]]:
+    """Write the store into `scratch`; return the number of trials, and notes."""
     from lrbench.export import told
 
     table, study = read_table(folder, EPOCHS), record["study"]
@@ -45,7 +45,7 @@ def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[in
     notes = ["left out: losses and rates of single steps, and arrays; --to csv has them"]
     if cut:
         notes.append(f"{cut:,} tags were longer than {MOST_CHARACTERS:,} characters and end in … (--to csv has all)")
-    return len(table), notes, f"mlflow ui --backend-store-uri sqlite:///{out / FILE}"
+    return len(table), notes
 
 
 @contextmanager

@@ -5,14 +5,13 @@ import os
 import subprocess
 import sys
 from csv import DictReader
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from analysis.tests.simulate import Truth, study_of, write_study
 from lrbench.errors import InputError
-from lrbench.export import NEEDS, export, export_command
+from lrbench.export import NEEDS, export, export_command, installed
 from lrbench.record import BY_NAME, FLAT, NESTED
 from lrbench.store import load
 
@@ -21,7 +20,7 @@ NUM_TRIALS, NUM_EPOCHS, NUM_STEPS = 12, 4, 80  # 2 schedulers x 3 seeds x 2 repl
 
 
 def needs(to: str):
-    missing = [name for name in NEEDS[to] if find_spec(name) is None]
+    missing = [name for name in NEEDS[to] if not installed(name)]
     return pytest.mark.skipif(bool(missing), reason=f'{", ".join(missing)} not installed: pip install "lrbench[{to}]"')
 
 
@@ -366,6 +365,14 @@ def test_a_missing_package_is_told_with_what_to_type(study, tmp_path, monkeypatc
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_of_that_name_is_no_package(tmp_path, monkeypatch):
+    """An export named "mlflow_export" beside the command is not taken for an installed package."""
+    (tmp_path / "mlflow_export").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not installed("mlflow_export")
+    assert installed("numpy")
+
+
 def test_a_folder_without_a_study_is_told(tmp_path):
     """Nothing to export is bad input, not a traceback."""
     with pytest.raises(InputError, match="holds no study"):
@@ -379,7 +386,7 @@ def test_the_command_says_where_and_what_next(study, tmp_path, capsys):
     lines = told.splitlines()
     assert lines[0] == f"12 trials → {tmp_path / 'out'} (4 files)"
     assert lines[1].startswith("left out: predictions, probe_logits, weights_sample")
-    assert lines[2].startswith("next: python -c")
+    assert lines[2] == f"next: pandas.read_csv({str(tmp_path / 'out' / 'trials.csv')!r})"
     assert err == ""
 
 
