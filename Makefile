@@ -10,7 +10,7 @@ OUT ?= results/quickstart
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test bench nightly nightly-verdict lock clean
+.PHONY: help setup run check test bench nightly nightly-verdict notebooks lock clean
 
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ nightly: setup  ## the nightly study, the benchmarks, a report, a summary and a 
 
 nightly-verdict: setup  ## print the last night's verdict, and fail if the night did
 	$(BIN)/python -m benchmarks.nightly verdict
+
+notebooks: setup  ## the gallery of notebooks, executed on the committed results
+	$(BIN)/python -m analysis.notebook_gallery results/reference
 
 lock:           ## resolve requirements.lock anew from pyproject.toml (hashes, no registry host)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }

@@ -202,6 +202,41 @@ def compact(folder: Folder) -> None:
     typer.echo(f"{folder}/trials/{files[0]}" if files else f"{folder} has no rows yet")
 
 
+@app.command(epilog="Example: lrbench export results/quickstart --to csv")
+def export(
+    folder: Folder,
+    to: Annotated[
+        str, typer.Option("--to", metavar="csv|tensorboard|mlflow", help="The tool to write for.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write [default: DIR/export/TO].", show_default=False)
+    ] = None,
+) -> None:
+    """Write a study's rows for another tool: CSV files, TensorBoard's event files, or an MLflow store."""
+    from lrbench.export import export_command
+
+    raise typer.Exit(export_command(folder, to, out))
+
+
+@app.command(epilog="Example: lrbench compare results/laptop results/server --out results/laptop-server")
+def compare(
+    folder_a: Annotated[Path, typer.Argument(metavar="DIR_A", help="A study's results folder.")],
+    folder_b: Annotated[Path, typer.Argument(metavar="DIR_B", help="Another: other machine, torch or commit.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the page there [default: no page].", show_default=False)
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Compare two results folders: what differs between them, and what changed in cost, bits and accuracy."""
+    from lrbench.store import read_study_record
+
+    for folder in (folder_a, folder_b):  # a folder that holds no study is told before the slow imports
+        read_study_record(folder)
+    from analysis.folders_page import compare_command
+
+    raise typer.Exit(compare_command(folder_a, folder_b, out, json_))
+
+
 @app.command(epilog='Example: lrbench preview "StepLR(step_size=30, gamma=0.1)" --lr 0.05 --epochs 100')
 def preview(
     schedules: Annotated[

@@ -182,7 +182,7 @@ def loaded_after(code: str) -> set[str]:
 
 HELP = """
 from lrbench.cli import main
-commands = ([], ["plan"], ["run"], ["preview"], ["data", "fetch"], ["diverge"], ["audit"])
+commands = ([], ["plan"], ["export"], ["compare"], ["run"], ["preview"], ["data", "fetch"], ["diverge"], ["audit"])
 for arguments in (*([*command, "--help"] for command in commands), ["--version"]):
     sys.argv = ["lrbench", *arguments]
     try:
