@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
+from analysis.colours import colours_of
 from analysis.conditions import SEEDS, completed, group_ids, levels, short_names, varied
 from analysis.lr_plans import plan_sentences
 from analysis.multiples import small_multiples
@@ -23,7 +24,8 @@ TITLE = "What learning rate was applied?"
 _DECIDES = ("workload", "epochs", "batch_size", "base_lr", "optimizer", "scheduler", "scheduler_interval", "warmup")
 _MOST_PANELS = 12
 _MOST_LINES = 8
-_MOST_POINTS = 1_000
+_MOST_POINTS = 400
+_LEAST_FOR_BAND = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +230,7 @@ def _figure(found: list[Schedule]):
     shown = found[:_MOST_PANELS]
     relative = len({s.base_lr for s in shown}) > 1 and all(s.base_lr > 0 for s in shown)
     lengths = {s.traces[0].shape[1] for s in shown}
+    own = colours_of(names.values())
     panels = []
     for s in shown:
         scale = s.base_lr if relative else 1.0
@@ -238,14 +241,25 @@ def _figure(found: list[Schedule]):
                 rates = trace[group] / scale
                 keep = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), _MOST_POINTS)).round().astype(int))
                 steps = keep if len(lengths) == 1 else 100 * keep / max(1, len(rates) - 1)
-                lines.append((steps, rates[keep], group))
-        panels.append((_label(s, names), lines, ()))
+                lines.append((steps, rates[keep], group if num_groups > 1 else own[names[s.scheduler]]))
+        panels.append((_label(s, names), lines, _band(s, scale, lines)))
     return small_multiples(
         panels,
         _figure_title(found, shown, names),
         "optimizer step" if len(lengths) == 1 else "% of the steps",
         "rate / base_lr" if relative else "learning rate",
     )
+
+
+def _band(s: Schedule, scale: float, lines: list) -> list:
+    """Where most trials' rates lie, of a schedule with several courses: between the 10% and the 90% quantile."""
+    if len(s.traces) < _LEAST_FOR_BAND or len(s.groups) > 1:
+        return []
+    courses = np.repeat(np.array([trace[0] for trace in s.traces]), s.amounts, axis=0) / scale
+    length = courses.shape[1]
+    keep = np.unique(np.linspace(0, length - 1, min(length, _MOST_POINTS)).round().astype(int))
+    steps, _, colour = lines[0]
+    return [(steps, *np.quantile(courses[:, keep], [0.1, 0.9], axis=0), colour)]
 
 
 def _figure_title(found: list[Schedule], shown: list[Schedule], names: dict[str, str]) -> str:

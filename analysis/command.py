@@ -24,9 +24,10 @@ def main(name: str, arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     from analysis.answers import answer, read_rows
     from analysis.wording import displayed
+    from lrbench.store import read_study_record
 
     try:
-        found = answer(name, read_rows(options.folder, (name,)))
+        found = answer(name, read_rows(options.folder, (name,)), read_study_record(options.folder))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -34,7 +35,8 @@ def main(name: str, arguments: list[str] | None = None) -> int:
     lines += [textwrap.fill(s, 100, initial_indent="- ", subsequent_indent="  ") for s in found.sentences]
     if len(found.table):
         lines += ["", displayed(found.table).to_string(index=False, max_colwidth=60)]
-    lines += [textwrap.fill(note, 100, initial_indent="\nNote: ") for note in found.notes]
+    for word, texts in (("To do", found.advice), ("Not shown", found.caveats), ("Note", found.notes)):
+        lines += [textwrap.fill(text, 100, initial_indent=f"\n{word}: ") for text in texts]
     if options.out:
         from analysis.figures import save
 

@@ -1,163 +1,230 @@
-"""The schedulers at one setting of every other factor: accuracy by seed, and every comparison with its corrected p.
+"""Any factor's levels against a baseline, by any metric: paired differences, seed by seed, each with its corrected p.
 
 Settings that train differently (workload, epochs, base_lr, …) are kept apart; machine factors (the flags) and
-replicates are averaged within a seed. What this does *not* do: word findings or draw (`analysis.schedulers` does).
+replicates are averaged within a seed. Differences of ratio metrics (speed, memory, energy) are of logarithms, over
+random blocks, from trials alone on their device. Trials that chose a base_lr ("selection") are in no comparison.
+What this does *not* do: word findings or draw (`analysis.compared` and `analysis.schedulers` do).
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from analysis.conditions import (
-    FACTORS,
-    MACHINE_FACTORS,
-    SCHEDULE,
-    SEEDS,
-    completed,
-    group_ids,
-    is_baseline,
-    levels,
-    varied,
-)
-from analysis.intervals import Estimate, holm, no_spread, paired_p, pairs_needed, smallest_detectable, t_interval
+from analysis.arms import arm_names, at_look, comparable, is_inert, is_tuned, telling
+from analysis.cells import Cells
+from analysis.conditions import FACTORS, MACHINE_FACTORS, SCHEDULE, group_ids, is_baseline, levels, varied
+from analysis.intervals import holm, paired_p
+from analysis.outcomes import guessing, outcomes
+from analysis.setting import SIGNIFICANT, Comparison, Setting
+from analysis.spending import overall_p, t_levels
+from analysis.verdicts import seed_sd
+from analysis.wording import level, listed
+from lrbench.metrics import find_metric
+from lrbench.questions import Compare, margin_of
+from lrbench.stages import BOTH, DEFAULT, TUNED
 
-SIGNIFICANT = 0.05
 # the factors besides the scheduler that change training: their levels are never pooled
 TRAINING = tuple(name for name in FACTORS if name not in (*MACHINE_FACTORS, *SCHEDULE))
+# what tuning chooses, arm by arm, and so keeps no settings apart
+_CHOSEN = ("base_lr",)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Scheduler a less scheduler b, seed by seed: (seeds,) differences of accuracy, and p corrected for its family."""
-
-    a: str
-    b: str
-    differences: np.ndarray
-    corrected_p: float
-
-    @property
-    def estimate(self) -> Estimate:
-        return t_interval(self.differences)
-
-    @property
-    def turned(self) -> "Comparison":
-        return Comparison(a=self.b, b=self.a, differences=-self.differences, corrected_p=self.corrected_p)
-
-    @property
-    def told_apart(self) -> bool:
-        return self.corrected_p < SIGNIFICANT
-
-    @property
-    def sd(self) -> float:
-        """The standard deviation of the differences; nan where they show none, or there is but one."""
-        shown = len(self.differences) > 1 and not no_spread(self.differences)
-        return float(np.std(self.differences, ddof=1)) if shown else math.nan
-
-    @property
-    def detectable(self) -> float:
-        """The true difference that so many seeds find four times in five, at 5% by itself; nan where `sd` is."""
-        return math.nan if math.isnan(self.sd) else smallest_detectable(self.sd, len(self.differences))
-
-    @property
-    def pairs_to_tell(self) -> int:
-        """The seeds that would find a difference as large as the one seen; 0 where that cannot be said."""
-        return 0 if math.isnan(self.sd) else pairs_needed(self.estimate.value, self.sd)
+STANDING = Compare(factor="scheduler")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """The schedulers at one setting of every other factor that changes training.
-
-    `scores` (seeds × arms) holds accuracy averaged over replicates and machine factors, nan where a seed has none;
-    arms stand in the order of their mean, best first. `against` holds each arm's comparison with the baseline,
-    `pairs` that of every two arms. There are two families for Holm, those with the baseline and those without it, so
-    that a comparison has one p wherever it stands.
-    """
-
-    factors: dict
-    scores: pd.DataFrame
-    losses: pd.Series
-    num_trials: pd.Series
-    num_lost: pd.Series
-    baseline: str
-    against: dict[str, Comparison]
-    pairs: dict[tuple[str, str], Comparison]
-
-    @property
-    def arms(self) -> list[str]:
-        return list(self.scores.columns)
-
-    @property
-    def num_seeds(self) -> int:
-        return len(self.scores)
-
-    @property
-    def planned(self) -> list[Comparison]:
-        """The comparisons that a study is made for: those with the baseline, or all pairs where there is none."""
-        return list((self.against or self.pairs).values())
+def asked(record: dict) -> list[Compare]:
+    """Return the [[compare]] tables of a study's record (study.json), in their order."""
+    return [Compare(**table) for table in record.get("study", {}).get("compare", ())]
 
 
 def settings(rows: pd.DataFrame) -> list[Setting]:
-    """Return one Setting for each level of the training factors besides the scheduler, in order."""
-    rows = rows.assign(arm=_arms(rows))
-    names = varied(rows, TRAINING)
+    """Return the standing comparison: schedulers by final accuracy, one Setting for each level of the other factors."""
+    return compare(rows, STANDING)
+
+
+def compare(rows: pd.DataFrame, question: Compare = STANDING, record: dict | None = None) -> list[Setting]:
+    """Return one Setting for each level of the training factors besides the one asked for, in order; tuned ones lead.
+
+    A question on a machine factor (a flag) averages over schedulers too, within a seed. Where rows hold trials at a
+    base_lr that was chosen for each scheduler, there are settings for these and for those at the default.
+    """
+    return compare_all(rows, [question], record)[0]
+
+
+def compare_all(rows: pd.DataFrame, questions: Sequence[Compare], record: dict | None = None) -> list[list[Setting]]:
+    """Return the settings of each question, p-values corrected over all comparisons of the questions of one family.
+
+    Tuned and default trials answer two questions, so each has a family of its own.
+    """
+    record = record or {}
+    rows, look = at_look(rows, record)
+    found = [_settings(rows, question, record) for question in questions]
+    families: dict[tuple, list[tuple[int, int]]] = {}
+    for q, question in enumerate(questions):
+        for s, setting in enumerate(found[q]):
+            families.setdefault((question.family, setting.tuning), []).append((q, s))
+    for places in families.values():
+        for at, setting in zip(places, _corrected([found[q][s] for q, s in places], record, look), strict=True):
+            found[at[0]][at[1]] = setting
+    return found
+
+
+# ----------------------------------------------------------------------------------------------------------- settings
+
+
+def _settings(rows: pd.DataFrame, question: Compare, record: dict) -> list[Setting]:
+    if comparable(rows).empty:
+        return []
+    rows = comparable(rows.assign(arm=arm_names(rows, question.factor, record)))
+    if not is_tuned(rows):
+        return _of_part(rows, question, "")
+    parts = {part: rows[rows["tuning"].isin((part, BOTH))] for part in (TUNED, DEFAULT)}
+    return [setting for part, own in parts.items() if len(own) for setting in _of_part(own, question, part)]
+
+
+def _of_part(rows: pd.DataFrame, question: Compare, tuning: str) -> list[Setting]:
+    apart = TRAINING if question.factor not in TRAINING else (*TRAINING, *SCHEDULE)
+    chosen = (*_CHOSEN, *(SCHEDULE if question.factor == "scheduler" else ())) if tuning == TUNED else ()
+    names = varied(rows, [name for name in apart if name not in (question.factor, *chosen)])
     order = {name: levels(rows, name) for name in names}
     found = []
     for _, part in rows.groupby(group_ids(rows, names), sort=False):
-        usable = completed(part)
-        usable = usable[usable["final_accuracy"].notna()]
+        usable = telling(part, find_metric(question.metric), question.factor)
         factors = {name: None if pd.isna(value) else value for name, value in part[names].iloc[0].items()}
         if len(usable):
-            found.append(_setting(factors, part, usable))
+            found.append(_setting(question, factors, tuning, part, usable))
     return sorted(found, key=lambda setting: [order[name].index(value) for name, value in setting.factors.items()])
 
 
-def _arms(rows: pd.DataFrame) -> pd.Series:
-    """Name the arms: the scheduler's call, and how it is stepped where that varies for one call."""
-    calls = rows["scheduler"].astype(str)
-    if "scheduler_interval" in varied(rows, SCHEDULE):
-        return calls + " per " + rows["scheduler_interval"].astype(str)
-    return calls
+def _setting(question: Compare, factors: dict, tuning: str, rows: pd.DataFrame, usable: pd.DataFrame) -> Setting:
+    metric, happened = find_metric(question.metric), outcomes(rows)
+    within = [n for n in (*MACHINE_FACTORS, *SCHEDULE) if n != question.factor and rows[n].nunique(dropna=False) > 1]
+    if question.factor not in MACHINE_FACTORS:
+        within = [name for name in within if name not in SCHEDULE]
+    guess = guessing(rows, metric) if any(o.num_diverged for o in happened.values()) else None
+    table = Cells.of(usable, metric, within)
+    counted = table
+    if guess is not None and not math.isnan(guess.value):
+        diverged = rows[rows["status"] == "diverged"].assign(**{metric.name: guess.value})
+        counted = Cells.of(pd.concat([usable, diverged]), metric, within)
+    counted_scores = counted.scores(metric)
+    scores = table.scores(metric)
+    # a scheduler must not come first by the seeds that it did not lose
+    scores = scores[[arm for arm in counted_scores if arm in scores]]
+    baseline = _baseline(question, rows, list(scores))
+    margin, noise = _margin(question, scores), is_inert(usable, question.factor)
 
+    def comparison(a: str, b: str) -> Comparison:
+        return Comparison(
+            a=a,
+            b=b,
+            differences=table.differences(a, b),
+            corrected_p=math.nan,
+            margin=margin,
+            higher_is_better=metric.higher_is_better,
+            counted=counted.differences(a, b),
+            counted_p=math.nan,
+            is_noise=noise,
+            any_diverged=counted is not table and bool(happened[a].num_diverged or happened[b].num_diverged),
+        )
 
-def _setting(factors: dict, rows: pd.DataFrame, usable: pd.DataFrame) -> Setting:
-    seed, cell = group_ids(usable, SEEDS), group_ids(usable, (*SEEDS, *MACHINE_FACTORS, "replicate"))
-    wide = usable.assign(cell=cell).pivot_table(index="cell", columns="arm", values="final_accuracy", observed=True)
-    seed_of_cell = seed.groupby(cell).first()
-    scores = wide.groupby(seed_of_cell).mean()
-    scores = scores[scores.mean().sort_values(ascending=False, kind="stable").index]
-
-    def compare(a: str, b: str) -> np.ndarray:
-        return (wide[a] - wide[b]).dropna().groupby(seed_of_cell).mean().to_numpy()
-
-    baseline = next((arm for arm in scores if is_baseline(arm)), "")
     others = [arm for arm in scores if arm != baseline]
-    against = _corrected([(arm, baseline, compare(arm, baseline)) for arm in others if baseline])
-    among = _corrected([(a, b, compare(a, b)) for a, b in combinations(others, 2)])
     return Setting(
+        question=question,
         factors=factors,
+        tuning=tuning,
+        rates=_rates(rows) if tuning else {},
         scores=scores,
+        counted_scores=counted_scores[list(scores)],
         losses=usable.groupby("arm")["final_loss"].mean(),
-        num_trials=usable["arm"].value_counts(),
-        num_lost=rows[rows["status"] != "completed"]["arm"].value_counts(),
+        outcomes=happened,
+        guess=guess.said if guess else "",
         baseline=baseline,
-        against={c.a: c for c in against},
-        pairs=_best_first(list(scores), [*against, *among]),
+        margin=margin,
+        averaged=(*within, *(["replicate"] if usable["replicate"].nunique() > 1 and not metric.is_speed else [])),
+        seeds=tuple(sorted(int(seed) for seed in usable["seed"].dropna().unique())),
+        against={arm: comparison(arm, baseline) for arm in others if baseline},
+        pairs={pair: comparison(*pair) for pair in combinations(others, 2)},
     )
 
 
-def _best_first(arms: list[str], found: list[Comparison]) -> dict[tuple[str, str], Comparison]:
+def _rates(rows: pd.DataFrame) -> dict[str, str]:
+    """Return for each arm the base_lr of its trials, in words."""
+    found = {}
+    for arm, part in rows.groupby("arm", observed=True, sort=False):
+        ran = part[["base_lr", "scheduler"]].astype(object).drop_duplicates()
+        calls = [call for call in ran["scheduler"].astype(str).unique() if not arm.startswith(call)]
+        text = listed([level(rate) for rate in sorted(ran["base_lr"].unique())])
+        found[arm] = f"{text}, as {listed(calls)}" if calls else text
+    return found
+
+
+def _baseline(question: Compare, rows: pd.DataFrame, names: list[str]) -> str:
+    """Return the arm that the others are held against; "" where schedulers were run without ConstantLR."""
+    own = rows.drop_duplicates("arm").set_index("arm")[question.factor].astype(object)
+    own = own[[arm for arm in own.index if arm in names]]
+    if question.baseline is not None:
+        wanted = level(question.baseline)
+        exact = [arm for arm in own.index if arm == wanted or level(own[arm]) == wanted]
+        of_class = [arm for arm in own.index if str(own[arm]).partition("(")[0] == wanted]
+        return next(iter([*exact, *sorted(of_class, key=lambda arm: not is_baseline(arm))]), "")
+    if question.factor == "scheduler":
+        return next((arm for arm in names if is_baseline(arm)), "")
+    first = level(levels(rows, question.factor)[0])
+    return first if first in names else ""
+
+
+def _margin(question: Compare, scores: pd.DataFrame) -> float:
+    """Return the difference that matters, on the scale of the differences; nan where it is not known."""
+    wanted = margin_of(question)
+    if wanted.kind == "share":
+        return math.log1p(wanted.size)
+    return wanted.size * seed_sd(scores) if wanted.kind == "seed_sd" else wanted.size
+
+
+# --------------------------------------------------------------------------------------------------------- correction
+
+
+def _corrected(family: list[Setting], record: dict, look: int) -> list[Setting]:
+    """Correct the p-values of the settings' comparisons, those with a baseline and those without it each by Holm."""
+    against = _with_p([c for setting in family for c in setting.against.values()], record, look)
+    among = _with_p([c for setting in family for c in setting.pairs.values()], record, look)
+    found = []
+    for setting in family:
+        own = {arm: next(against) for arm in setting.against}
+        rest = [next(among) for _ in setting.pairs]
+        found.append(replace(setting, against=own, pairs=_best_first(setting.arms, [*own.values(), *rest])))
+    return found
+
+
+def _with_p(comparisons: list[Comparison], record: dict, look: int):
+    """Yield the comparisons with their p corrected over all of them, and so with the diverged trials counted."""
+    p_values = holm([_p_over_looks(c.differences, record, look) for c in comparisons])
+    diverged = any(c.any_diverged for c in comparisons)
+    counted = holm([_p_over_looks(c.counted, record, look) for c in comparisons]) if diverged else p_values
+    level = _level_of(record, look)
+    for c, p, q in zip(comparisons, p_values, counted, strict=True):
+        size = len(comparisons)
+        yield replace(c, corrected_p=float(p), counted_p=float(q), family_size=size, equivalence_level=level)
+
+
+def _p_over_looks(differences: np.ndarray, record: dict, look: int) -> float:
+    """The p of the paired t-test; of a study that looks several times, the level at which its looks would end it."""
+    p = paired_p(differences)
+    until = record["study"]["until"] if look else None
+    return overall_p(p, until["looks"], until["spending"], look) if until and p < 1 else p
+
+
+def _level_of(record: dict, look: int) -> float:
+    until = record["study"]["until"] if look else None
+    return float(t_levels(until["looks"], until["spending"], SIGNIFICANT)[look - 1]) if until else SIGNIFICANT
+
+
+def _best_first(order: list[str], found: list[Comparison]) -> dict[tuple[str, str], Comparison]:
     """Key comparisons by (better arm, worse arm), each turned round where it stands the other way."""
-    turned = [c if arms.index(c.a) < arms.index(c.b) else c.turned for c in found]
+    turned = [c if order.index(c.a) < order.index(c.b) else c.turned for c in found]
     return {(c.a, c.b): c for c in turned}
-
-
-def _corrected(family: list[tuple[str, str, np.ndarray]]) -> list[Comparison]:
-    p_values = holm([paired_p(differences) for *_, differences in family])
-    return [
-        Comparison(a=a, b=b, differences=differences, corrected_p=float(p))
-        for (a, b, differences), p in zip(family, p_values, strict=True)
-    ]

@@ -221,4 +221,7 @@ def by_place(rows: pd.DataFrame, one_place: Callable[[pd.DataFrame], Answer]) ->
         figure=answers[0].figure,
         headline=(warning, *(f"On {parts[0].label}: {after_colon(s)}" for s in answers[0].leading)),
         notes=(f"The figure shows {parts[0].label}.", *dict.fromkeys(note for a in answers for note in a.notes)),
+        verdict=answers[0].verdict if len({a.verdict for a in answers}) == 1 else "differs between places",
+        caveats=tuple(dict.fromkeys(caveat for a in answers for caveat in a.caveats)),
+        advice=tuple(f"On {parts[0].label}: {after_colon(line)}" for line in answers[0].advice),
     )

@@ -62,6 +62,8 @@ class Pairs:
 
 def all_pairs(rows: pd.DataFrame) -> list[Pairs]:
     """Return the pairs in digested rows of one place: repeats, then one weight moved, in each part of the rows."""
+    if "read_whole" in rows:  # of a large study the nested columns were read for a part of the trials
+        rows = rows[rows["read_whole"]]
     columns = [name for name in ("condition_id", *sameness.FLAT, *sameness.NESTED) if name in rows]
     found = []
     for factors, part in machine_parts(rows):

@@ -21,7 +21,7 @@ _COLOURS = {
     "#6b7280": "var(--quiet)",
     "#d5d9df": "var(--axis)",
     "#eceff3": "var(--line)",
-    "#0173b2": "var(--curve)",
+    "#296ec3": "var(--curve)",
     "#ffffff": "none",
 }
 _ISSUES = {"pytorch": "https://github.com/pytorch/pytorch/issues/"}

@@ -5,7 +5,8 @@ What this does *not* do: compute or choose; `analysis.applied_lr` and `analysis.
 
 import textwrap
 
-from analysis.figures import FAINT, QUIET, canvas, palette, styled
+from analysis.colours import FAINT, QUIET
+from analysis.figures import canvas, palette, styled
 
 # characters that fit above a panel, by the number of panels side by side
 _PANEL_CHARACTERS = {1: 92, 2: 42, 3: 27, 4: 18}
@@ -17,8 +18,8 @@ def small_multiples(
 ):
     """Draw one panel for each curve on shared axes, all other curves faint behind it.
 
-    `panels` is [(label, [(x, y, colour), …], [(x, low, high, colour), …])], lines and bands: a colour is a number (that
-    of the parameter group, say), and `legend` names the colours where that is needed.
+    `panels` is [(label, [(x, y, colour), …], [(x, low, high, colour), …])], lines and bands: a colour is that of a
+    scheduler, or a number (of the parameter group, say); `legend` names the numbers where that is needed.
     """
     from matplotlib.lines import Line2D
     from matplotlib.ticker import LogLocator, MaxNLocator
@@ -33,7 +34,6 @@ def small_multiples(
     num_rows, num_lines = -(-len(panels) // num_columns), max(text.count("\n") for text in titles)
     height = 0.9 + (1.6 + 0.14 * num_lines) * num_rows + (0.8 if len(panels) <= 3 else 0) + 0.25 * bool(legend)
     figure, grid = canvas(height, title, num_columns, num_rows, sharex=True, sharey=True, squeeze=False)
-    colours = palette(10)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
     for index, (axes, (_, lines, bands)) in enumerate(zip(grid.flat, panels, strict=False)):
@@ -41,10 +41,10 @@ def small_multiples(
             for x, y, _ in others if other != index else ():
                 axes.plot(x, y, color=FAINT, lw=0.9, zorder=1)
         for x, low, high, colour in bands:
-            axes.fill_between(x, low, high, color=colours[colour % 10], alpha=0.2, lw=0, zorder=2)
+            axes.fill_between(x, low, high, color=_hue(colour), alpha=0.22, lw=0, zorder=2)
         for x, y, colour in lines:
             dot = {"marker": "o", "ms": 5, "mew": 0} if len(x) == 1 else {}  # a line of one point would not show
-            axes.plot(x, y, color=colours[colour % 10], lw=1.8, zorder=3, **dot)
+            axes.plot(x, y, color=_hue(colour), lw=1.9, zorder=3, **dot)
         axes.set_title(titles[index], fontsize=8.5)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
@@ -61,9 +61,13 @@ def small_multiples(
     figure.supxlabel(xlabel, fontsize=9.5, color=QUIET)
     figure.supylabel(ylabel, fontsize=9.5, color=QUIET)
     if legend:
-        handles = [Line2D([], [], color=colours[index % 10], lw=2, label=name) for index, name in enumerate(legend)]
+        handles = [Line2D([], [], color=_hue(index), lw=2, label=name) for index, name in enumerate(legend)]
         figure.legend(handles=handles, loc="outside lower right", ncols=min(4, len(handles)), handlelength=1.2)
     return figure
+
+
+def _hue(colour: int | str):
+    return colour if isinstance(colour, str) else palette(colour + 1)[colour]
 
 
 def _longest_word(label: str) -> int:

@@ -27,18 +27,24 @@ def headline(
     study is (`analysis.planned.progress`).
     """
     if rows.empty:
-        return ("No trial has a row yet: there is nothing to report. Type the command of the study again to run it.",)
+        return problems(rows)
     answers = all_answers(rows) if answers is None else answers
-    leading = [*flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]
-    sentences = [*leading, *_unfinished(progress), statuses(rows)]
+    sentences = list(problems(rows, progress))
     if completed(rows).empty:
         return tuple(sentences)
-    if flags_say_nothing(rows):
-        sentences.append(INERT)
     for name in ("throughput", "reproducibility", "schedulers"):
         sentences += answers[name].leading
     # on a CPU throughput opens with the same words
     return tuple(dict.fromkeys(sentences))
+
+
+def problems(rows: pd.DataFrame, progress: Progress = NOT_KNOWN) -> tuple[str, ...]:
+    """Return what must be known before any finding: what did not hold, what is missing, what became of the trials."""
+    if rows.empty:
+        return ("No trial has a row yet: there is nothing to report. Type the command of the study again to run it.",)
+    leading = [*flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]
+    inert = [INERT] if len(completed(rows)) and flags_say_nothing(rows) else []
+    return (*leading, *_unfinished(progress), statuses(rows), *inert)
 
 
 def _unfinished(progress: Progress) -> list[str]:
@@ -65,10 +71,11 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
     names = varied(rows)
     called = {name: short_names(rows[name].dropna().unique()) for name in ("scheduler", "optimizer") if name in names}
     failed = [s for s in STATUSES[1:] if (rows["status"] == s).any()]
+    pairs = replicate_pairs(digested(rows)[["content", "condition_id", "weights_sha256"]]) if len(rows) else rows
     records = []
     for part in _by_condition(rows, names):
-        done, pairs = completed(part), replicate_pairs(digested(part))
-        same = int((pairs["weights_sha256"] == pairs["weights_sha256_second"]).sum())
+        done, repeats = completed(part), pairs[pairs["condition_id"].isin(part["condition_id"].unique())]
+        same = int((repeats["weights_sha256"] == repeats["weights_sha256_second"]).sum())
         records.append(
             {
                 **{name: _called(called.get(name, {}), part[name].iloc[0]) for name in names},
@@ -77,7 +84,7 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
                 "samples_per_second": timed(part)["samples_per_second"].median(),
                 "final_accuracy": done["final_accuracy"].mean(),
                 "accuracy_sd": done["final_accuracy"].std(),
-                "num_bit_identical": f"{same:,} of {len(pairs):,}" if len(pairs) else "–",
+                "num_bit_identical": f"{same:,} of {len(repeats):,}" if len(repeats) else "–",
             }
         )
     numbers = ("samples_per_second", "final_accuracy", "accuracy_sd", "num_bit_identical")

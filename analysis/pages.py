@@ -1,52 +1,70 @@
-"""What the report's notebook calls: read the study, then show its headline, tables and answers, one call a cell.
+"""What the report's notebook calls: read the study, then show its first page, a section for each answer, and the rest.
 
 Every output carries HTML (for the page), Markdown (for report.md) and plain text; figures are SVG and PNG, and lie
-beside the report as files too. What this does *not* do: compute or draw.
+beside the report as files too. What this does *not* do: compute or draw, or write markup (`analysis.markup` does).
 """
 
 import base64
 import html
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from analysis import figures, learning_curves, overview
-from analysis.answers import Answer, all_answers, read_rows
-from analysis.conditions import FACTORS
+from analysis import (
+    churn_map,
+    divergence,
+    divergence_figure,
+    figures,
+    learning_curves,
+    markup,
+    overview,
+    sections,
+    summary,
+)
+from analysis.answers import Answer
+from analysis.markup import Piece
 from analysis.planned import progress
 from analysis.provenance import failures
-from analysis.wording import count, displayed
+from analysis.ways_back import WayBack, lines, way_back
+from analysis.wording import count
 
-# what a reader would type stands in code type: factors (with a level), calls of classes, settings of a study file
-_NAMES = "|".join([*sorted(FACTORS, key=len, reverse=True), "replicates", "seed"])
-_CODE = re.compile(
-    rf"\b(?:{_NAMES})\b(?:\s?=\s?(?:\[[^\]]*\]|\"[^\"]*\"|\w+(?:\.\w+)*))"
-    rf"|\b(?:cudnn_\w+|deterministic_algorithms|base_lr|num_threads|channels_last|[A-Z]\w+LR\w*|ReduceLROnPlateau)\b"
-    r"(?:\([^()]*\))?|\[grid\]|\{[^{}]*\}"
-)
+ENVIRONMENT = "provenance"  # the answer that has its section at the end, not among the others
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A study that is being reported: its record, rows and answers, and where the report goes."""
+    """A study that is being reported: its folder as seen from the report, record, rows, answers; where the report goes.
 
+    `sampled` says of which trials the nested columns were read, where these were not all; "" otherwise.
+    """
+
+    folder: str
     record: dict
     rows: pd.DataFrame
     answers: dict[str, Answer]
     out: Path
+    sampled: str = ""
+    shown: list[str] = field(default_factory=list)
+
+    @property
+    def sections(self) -> dict[str, Answer]:
+        """The answers that have a section among the answers."""
+        return {name: answer for name, answer in self.answers.items() if name != ENVIRONMENT}
 
 
 def read_study(folder: str, out: str) -> Page:
     """Read a results folder and compute every answer. Figures will be written to OUT/figures."""
     from lrbench.store import read_study_record
 
-    rows = read_rows(folder)
-    return Page(record=read_study_record(folder), rows=rows, answers=all_answers(rows), out=Path(out))
+    record = read_study_record(folder)
+    rows, sampled = sections.read(folder, record)
+    answers = sections.answered(rows, record, sampled)
+    return Page(folder=folder, record=record, rows=rows, answers=answers, out=Path(out), sampled=sampled)
 
 
-# ------------------------------------------------------------------------------------------------------ parts of a page
+# ----------------------------------------------------------------------------------------------------- the first page
 
 
 def show_title(page: Page) -> None:
@@ -56,65 +74,164 @@ def show_title(page: Page) -> None:
     started = page.rows["started_at"].dropna()
     if len(started):
         facts += f" · {min(started)[:10]}"
+    question = study["question"]
     _show(
-        markdown=f"# {_marked(study['question'], _MARKDOWN)}\n\n{_marked(facts, _MARKDOWN)}",
-        page=f'<h1>{_marked(study["question"], _HTML)}</h1><p class="facts">{html.escape(facts)}</p>',
-        text=f"{study['question']}\n{facts}",
+        Piece(
+            markdown=f"# {markup.marked_markdown(question)}\n\n{markup.marked_markdown(facts)}",
+            page=f'<h1>{markup.marked_html(question)}</h1><p class="facts">{html.escape(facts)}</p>',
+            text=f"{question}\n{facts}",
+        )
     )
 
 
-def show_headline(page: Page) -> None:
-    """Show the first lines of the report."""
-    sentences = overview.headline(page.rows, page.answers, progress(page.rows, page.record))
-    _show_list(sentences, "headline")
+def show_contents(page: Page) -> None:
+    """Show the table of contents: beside the text where there is room, behind a fold on a phone."""
+    entries = [("summary", "In short"), ("conditions", "All conditions")]
+    entries += [(name, answer.title) for name, answer in page.sections.items()]
+    entries += [("method", "How the numbers were made"), ("environment", "What ran where?")]
+    links = "".join(f'<li><a href="#{anchor}">{markup.marked_html(title)}</a></li>' for anchor, title in entries)
+    listed = "\n".join(f"- [{markup.marked_markdown(title)}](#{anchor})" for anchor, title in entries)
+    _show(
+        Piece(
+            markdown=listed,
+            page=f'<details class="contents"><summary>Contents</summary><ol>{links}</ol></details>'
+            f'<nav class="contents" aria-label="Contents"><ol>{links}</ol></nav>',
+            text="\n".join(title for _, title in entries),
+        )
+    )
 
 
-def show_main_table(page: Page) -> None:
+def show_first_page(page: Page) -> None:
+    """Show what must be known first, the answers with their verdicts, what to do, and the comparisons in one figure."""
+    _show(markup.heading("In short", "summary"))
+    below = {text for answer in page.sections.values() for text in answer.leading}
+    found = overview.problems(page.rows, progress(page.rows, page.record))
+    if problems := [text for text in found if text not in below]:
+        _show(markup.sentences(problems, "problems"))
+    said: set[str] = set()
+    for name, answer in page.sections.items():
+        leading = [text for text in answer.leading if text not in said]
+        said |= set(leading)
+        if leading:
+            _show(_in_short(name, answer, leading))
+    advice = tuple(dict.fromkeys(text for answer in page.answers.values() for text in answer.advice))
+    if advice:
+        _show(markup.heading("What to do", "what-to-do", 3) + markup.sentences(advice, "advice"))
+    for drawn in summary.drawn(page.rows, page.record):
+        _figure(page, "summary", drawn)
+        _show(markup.paragraph(sections.SUMMARY, "note"))
+        _rows(page, None, way_back("summary", page.rows))
+
+
+def show_conditions(page: Page) -> None:
     """Show one row for each condition."""
-    show_table(overview.main_table(page.rows))
+    _table(page, overview.main_table(page.rows), way_back("conditions", page.rows))
+
+
+# --------------------------------------------------------------------------------------------------- answers and rest
 
 
 def show_answer(page: Page, name: str) -> None:
-    """Show one answer: its sentences, its figure, its table, its notes."""
+    """Show one answer: its question, verdict, sentences, figure, table, caveats and notes, and what belongs to it."""
     answer = page.answers[name]
-    _show_list(answer.sentences, "findings")
-    show_figure(page, name, answer.figure())
-    show_table(answer.table)
+    anchor = "environment" if name == ENVIRONMENT else name
+    _show(markup.heading(answer.title, anchor))
+    if name in sections.PROSE:
+        _show(markup.paragraph(sections.PROSE[name], "about"))
+    badge = markup.badge(answer.verdict)
+    found = markup.sentences(answer.sentences, "findings")
+    _show(badge + found if answer.verdict else found)
+    back = way_back(name, page.rows, sections.metric(page.record, name))
+    _figure(page, name, answer.figure())
+    _table(page, answer.table, back)
+    if answer.caveats:
+        _show(markup.paragraph("What this does not show:", "caveats") + markup.sentences(answer.caveats, "caveats"))
     for note in answer.notes:
-        text = _marked(note, _MARKDOWN)
-        _show(markdown=f"<sub>{text}</sub>", page=f'<p class="note">{_marked(note, _HTML)}</p>', text=note)
+        _show(markup.paragraph(note, "note"))
+    for title, drawn, table, name_of in _belonging(page, name):
+        if title:
+            _show(markup.heading(title, name_of, 3))
+        if drawn is not None:
+            _figure(page, name_of, drawn)
+        if table is not None:
+            _table(page, table, way_back(name_of, page.rows))
+        else:
+            _rows(page, None, way_back(name_of, page.rows))
 
 
-def show_learning_curves(page: Page) -> None:
-    """Show the validation error after each epoch for every scheduler."""
-    show_figure(page, "learning_curves", learning_curves.draw(page.rows))
+def show_way_back(page: Page) -> None:
+    """Show what the folded lines begin with, and which trials were read whole, where these were not all."""
+    if page.sampled:
+        _show(markup.paragraph(page.sampled))
+    _show(markup.folded("to start with", f"import lrbench\n\nDIR = {page.folder!r}  # the study's folder, from here"))
 
 
-def show_failures(page: Page) -> None:
-    """Show one row for each failed trial; nothing where none failed."""
-    show_table(failures(page.rows))
+def show_calibration(page: Page) -> None:
+    """Show how the methods did where the truth was known."""
+    for answer in sections.calibrated():
+        _show(markup.heading(answer.title, "calibration", 3) + markup.sentences(answer.sentences, "findings"))
+        _figure(page, "calibration", answer.figure())
+        if len(answer.table):
+            _show(markup.table(answer.table))
+        for note in answer.notes:
+            _show(markup.paragraph(note, "note"))
 
 
-def show_table(table: pd.DataFrame) -> None:
-    """Show a table in print: units, intervals joined, numbers to the right. Nothing where it has no rows."""
-    if table.empty:
-        return
-    shown = displayed(table)
-    right = [_is_number(column) for _, column in shown.items()]
-    rules = ["---:" if end else "---" for end in right]
-    rows = [[str(value) for value in row] for row in shown.itertuples(index=False)]
-    lines = [_line(shown.columns), "|" + "|".join(rules) + "|", *map(_line, rows)]
-    classes = [' class="number"' if end else "" for end in right]
-    head = "".join(f"<th{c}>{html.escape(name)}</th>" for c, name in zip(classes, shown.columns, strict=True))
-    body = "".join(f"<tr>{_cells(row, classes)}</tr>" for row in rows)
-    page = f'<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    _show(markdown="\n".join(lines), page=page, text=shown.to_string(index=False))
+def show_environment(page: Page) -> None:
+    """Show what ran where, and every trial that failed."""
+    show_answer(page, ENVIRONMENT)
+    _table(page, failures(page.rows), way_back("failures", page.rows))
 
 
-def show_figure(page: Page, name: str, figure) -> None:
+def _belonging(page: Page, name: str) -> Iterator[tuple[str, object, pd.DataFrame | None, str]]:
+    """Yield what stands below an answer: (heading, figure, table, name), a figure or a table."""
+    rows = page.rows
+    if name == "schedulers":
+        yield "Learning curves", learning_curves.draw(rows), None, "learning_curves"
+    if name == "reproducibility":
+        for table in (divergence.digest_table(rows), divergence.distance_table(rows)):
+            if len(table):
+                yield "", None, table, "divergence"
+        for figure in divergence_figure.drawn(rows):
+            yield "How runs part", figure, None, "divergence"
+        for figure in churn_map.drawn(rows):
+            yield "On what two runs disagree", figure, None, "churn"
+
+
+# ------------------------------------------------------------------------------------------------------------- pieces
+
+
+def _in_short(name: str, answer: Answer, leading: list[str]) -> Piece:
+    """One answer on the first page: its question as a link, its verdict, its first sentences."""
+    question, badge = markup.marked_html(answer.title), markup.badge(answer.verdict)
+    parts = " ".join(f"<span>{markup.marked_html(text)}</span>" for text in leading)
+    title = markup.marked_markdown(answer.title)
+    said = "\n".join(f"- {markup.marked_markdown(text)}" for text in leading)
+    return Piece(
+        markdown=f"**[{title}](#{name})** {badge.markdown}".rstrip() + f"\n\n{said}",
+        page=f'<section class="short"><h3><a href="#{name}">{question}</a> {badge.page}</h3><p>{parts}</p></section>',
+        text="\n".join([f"{answer.title} {badge.text}".rstrip(), *(f"- {text}" for text in leading)]),
+    )
+
+
+def _table(page: Page, table: pd.DataFrame, back: WayBack) -> None:
+    """Show a table and the way back to its rows; nothing where it has none."""
+    if len(table):
+        _show(markup.table(table))
+        _rows(page, table, back)
+
+
+def _rows(page: Page, table: pd.DataFrame | None, back: WayBack) -> None:
+    code = [back.line] if table is None else lines(table, page.rows, back)
+    _show(markup.folded(f"rows ({back.num_rows:,})", "\n".join(code)))
+
+
+def _figure(page: Page, name: str, figure) -> None:
     """Write a figure to OUT/figures and show it; its title, the finding, is its text for who cannot see it."""
+    page.shown.append(name)
+    again = page.shown.count(name)
     alt = " ".join(figure.get_suptitle().split()) or name
-    svg, png = figures.save(figure, page.out / "figures", name)
+    svg, png = figures.save(figure, page.out / "figures", name if again == 1 else f"{name}_{again}")
     _display(
         {
             "image/svg+xml": svg.read_text(encoding="utf-8"),
@@ -125,60 +242,8 @@ def show_figure(page: Page, name: str, figure) -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------------------- markup
-
-
-def _show_list(sentences, kind: str) -> None:
-    items = "".join(f"<li>{_marked(sentence, _HTML)}</li>" for sentence in sentences)
-    _show(
-        markdown="\n".join(f"- {_marked(sentence, _MARKDOWN)}" for sentence in sentences),
-        page=f'<ul class="{kind}">{items}</ul>',
-        text="\n".join(f"- {sentence}" for sentence in sentences),
-    )
-
-
-def _cells(row: list[str], classes: list[str]) -> str:
-    return "".join(f"<td{c}>{_breakable(value)}</td>" for c, value in zip(classes, row, strict=True))
-
-
-def _breakable(text: str) -> str:
-    """A long call or name may break where a reader would break it; an interval stands below its value."""
-    if interval := re.fullmatch(r"([^\[(]+) (\[[^\]]*\d[^\]]*\])", text):
-        return f'{html.escape(interval[1])}<span class="interval">{html.escape(interval[2])}</span>'
-    return re.sub(r"(?<=\w)([(=:/.]+)(?=[A-Za-z\[])", r"\1<wbr>", html.escape(text))
-
-
-def _line(values) -> str:
-    return "| " + " | ".join(_MARKDOWN[1](str(value)).replace("|", "\\|") for value in values) + " |"
-
-
-def _is_number(column: pd.Series) -> bool:
-    return all(re.match(r"^[+−–<]?\s?\d|^–$", value) for value in column) and not all(v == "–" for v in column)
-
-
-def _escaped_markdown(text: str) -> str:
-    for character in "\\`*_<[":
-        text = text.replace(character, f"\\{character}")
-    return text
-
-
-# how code and plain text are written in each markup
-_HTML = (lambda text: f"<code>{html.escape(text)}</code>", html.escape)
-_MARKDOWN = (lambda text: f"`{text}`", _escaped_markdown)
-
-
-def _marked(text: str, markup) -> str:
-    """Return text with what a reader would type set as code, and the rest escaped."""
-    code, plain = markup
-    parts, end = [], 0
-    for match in _CODE.finditer(text):
-        parts += [plain(text[end : match.start()]), code(match[0])]
-        end = match.end()
-    return "".join([*parts, plain(text[end:])])
-
-
-def _show(markdown: str, page: str, text: str) -> None:
-    _display({"text/markdown": markdown, "text/html": page, "text/plain": text}, {})
+def _show(piece: Piece) -> None:
+    _display({"text/markdown": piece.markdown, "text/html": piece.page, "text/plain": piece.text}, {})
 
 
 def _display(bundle: dict[str, str], metadata: dict[str, str]) -> None:

@@ -43,7 +43,7 @@ def sign_flip_each(differences: np.ndarray, seed: int = 0, num_random: int = NUM
     if exact:
         return reached / signs.shape[1]
     one_sided = (differences >= 0).all(axis=1) | (differences <= 0).all(axis=1)
-    known = np.minimum(1.0, 2.0 / 2.0 ** np.count_nonzero(differences, axis=1))
+    known = np.minimum(1.0, np.exp2(1.0 - np.count_nonzero(differences, axis=1)))
     return np.where(one_sided, known, (reached + 1) / (num_random + 1))
 
 

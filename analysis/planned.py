@@ -10,7 +10,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from lrbench.errors import InputError
-from lrbench.study import Study, trials
+from lrbench.stages import possible
+from lrbench.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +36,15 @@ def progress(rows: pd.DataFrame, record: dict) -> Progress:
 def strays(rows: pd.DataFrame, record: dict) -> pd.Series:
     """Return for each row whether the study no longer has its trial.
 
-    A study that leaves the device to the machine has its trials on every device that rows ran on. Where this
+    A study that leaves the device to the machine has its trials on every device that rows ran on; one that tunes or
+    looks has those of every stage, the seeds of looks that are not yet taken among them. Where this
     installation cannot read the study (its scheduler is of a newer torch, say) no row counts as a stray.
     """
     nothing = pd.Series(False, index=rows.index)
     try:
         study = Study(**record["study"])
         devices = rows["device"].dropna().astype(str).unique()
-        known = {trial.trial_id for device in devices for trial in trials(study, device)}
+        known = {trial.trial_id for device in devices for trial in possible(study, device, rows)}
     except (InputError, ValidationError):
         return nothing
     return nothing if rows.empty else ~rows["trial_id"].isin(known)

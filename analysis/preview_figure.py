@@ -15,7 +15,7 @@ from lrbench.errors import InputError
 MOST_NAMED = 3  # more names than these find no room beside their curves: the panels' titles have their colours
 MOST_BEHIND = 8  # more faint curves than these are noise
 MOST_PLATEAUS = 6
-_NUM_COLOURS = 10
+_NUM_COLOURS = 8
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 _DEEPEST = 1e-6  # of the largest rate: below, a curve leaves the frame of a logarithmic axis
 _GAP = 5  # pixels between a curve and its name

@@ -120,7 +120,11 @@ def statuses(rows: pd.DataFrame) -> str:
         if done
         else f"None of {count(len(rows), 'trial')} completed"
     )
-    return f"{start}; {listed(parts)}: these are in no comparison."
+    kinds = set(failed["status"].astype(str))
+    if kinds == {"diverged"}:
+        return f"{start}; {listed(parts)}: where accuracies are compared, a diverged trial counts as guessing."
+    also = ", but that a diverged one counts as guessing where accuracies are" if "diverged" in kinds else ""
+    return f"{start}; {listed(parts)}: these are in no comparison{also}."
 
 
 def failures(rows: pd.DataFrame) -> pd.DataFrame:

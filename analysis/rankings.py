@@ -1,4 +1,4 @@
-"""Orders of schedulers: whether two agree, how often one run turns one round, and whether a flag moves one.
+"""Orders of schedulers: whether two agree, and how often one run turns one round.
 
 What this does *not* do: test single differences (`analysis.comparisons` does), or choose rows.
 """
@@ -85,14 +85,3 @@ def misranking_interval(pairs, seed: int = 0, num_resamples: int = 1_000) -> Est
     draws = [wrong[np.ix_(pick, pick)].mean() for pick in picks]
     low, high = np.quantile(draws, _ENDS)
     return Estimate(value=float(wrong.mean()), low=float(low), high=float(high), n=n)
-
-
-def interactions(scores) -> np.ndarray:
-    """How much does a flag arm move each scheduler's lead on the first? (seeds, schedulers, arms) → contrasts.
-
-    (seeds, schedulers - 1, arms - 1): (s_f - s_0) - (b_f - b_0) for scheduler s against the first one b, and flag arm f
-    against the first. All zero where flags and schedulers add up.
-    """
-    scores = np.asarray(scores, dtype=float)
-    leads = scores[:, 1:, :] - scores[:, :1, :]
-    return leads[:, :, 1:] - leads[:, :, :1]

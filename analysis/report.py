@@ -13,17 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrbench.errors import InputError, StoreError
+from lrbench.errors import InputError, StoreError, did_you_mean
+
+FORMATS = ("all", "html", "md", "ipynb")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPaths:
-    """Where a report was written."""
+    """Where a report was written; `written` are those of its texts that were asked for, the first to be opened."""
 
     html: Path
     notebook: Path
     markdown: Path
     figures: Path
+    written: tuple[Path, ...]
 
 
 def templates_folder() -> Path:
@@ -36,15 +39,21 @@ def templates_folder() -> Path:
 
 
 def write_report(
-    folder: str | Path, out: str | Path | None = None, progress: Callable[[str], None] | None = None
+    folder: str | Path,
+    out: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+    format: str = "all",
 ) -> ReportPaths:
     """Write the report of a results folder to `out`, or DIR/report; an earlier one is replaced.
 
-    `progress` is called with a line of text for each part as it begins. Raises InputError where DIR holds no study,
-    and StoreError where the report cannot be written.
+    `progress` is called with a line of text for each part as it begins. `format` is one of FORMATS: the page, Markdown,
+    the executed notebook, or all three; figures are written with each. Raises InputError where DIR holds no study or
+    the format is unknown, and StoreError where the report cannot be written.
     """
     from lrbench.store import read_study_record, require_study
 
+    if format not in FORMATS:
+        raise InputError(f"--format: found {format!r}; allowed: {', '.join(FORMATS)}.{did_you_mean(format, FORMATS)}")
     folder = require_study(folder).resolve()
     read_study_record(folder)
     out = Path(folder / "report" if out is None else out).resolve()
@@ -57,20 +66,20 @@ def write_report(
         say("starting the notebook")
         notebook = _execute(folder, out, Path(scratch), say)
     say("writing the page")
-    paths = ReportPaths(
-        html=out / "report.html", notebook=out / "report.ipynb", markdown=out / "report.md", figures=out / "figures"
-    )
-    texts = {
-        paths.notebook: _as_json(notebook),
-        paths.html: _as_html(notebook, folder.name),
-        paths.markdown: _as_markdown(notebook),
-    }
+    html, markdown, executed = out / "report.html", out / "report.md", out / "report.ipynb"
+    texts: dict[Path, str] = {}
+    if format in ("all", "html"):
+        texts[html] = _as_html(notebook, folder.name)
+    if format in ("all", "md"):
+        texts[markdown] = _as_markdown(notebook)
+    if format in ("all", "ipynb"):
+        texts[executed] = _as_json(notebook)
     for path, text in texts.items():
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror or error}") from error
-    return paths
+    return ReportPaths(html=html, notebook=executed, markdown=markdown, figures=out / "figures", written=tuple(texts))
 
 
 # ---------------------------------------------------------------------------------------------------------- execution
@@ -169,10 +178,13 @@ def _converted(notebook, exporter: str, template: str, title: str, priority: lis
     import nbconvert
     from traitlets.config import Config
 
+    from analysis.figures import both_ways
+
     config = Config()
     config.NbConvertBase.display_data_priority = priority
     config.HTMLExporter.exclude_anchor_links = True
     made = getattr(nbconvert, exporter)(
         config=config, template_name=template, extra_template_basedirs=[str(templates_folder())]
     )
+    made.register_filter("both_ways", both_ways)
     return made.from_notebook_node(notebook, {"metadata": {"name": title}})[0]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lrbench.record import COLUMNS
+from lrbench.ulps import ulps
 
 # what leads to what in a training step, as the record has it; then what comes after training
 STEP_DIGESTS = tuple(c.name.removesuffix("_xxh3") for c in COLUMNS if c.group == "steps" and c.name.endswith("_xxh3"))
@@ -43,8 +44,9 @@ NESTED = (
 class Distance:
     """How far apart two lists of float32 are; nan is what cannot be told.
 
-    `differing_share` of the values differ in some bit; ulps are those of `ulps`, over all values; `relative_l2` is
-    the Euclidean distance over the mean of the two norms, so that it does not matter which list comes first.
+    `differing_share` of the values differ in some bit; ulps are those of `lrbench.ulps`, over all values that have any;
+    `relative_l2`, of the finite values, is the Euclidean distance over the mean of the two norms, so that it does not
+    matter which list comes first.
     """
 
     differing_share: float
@@ -139,32 +141,25 @@ def compare(first: Mapping, second: Mapping) -> Sameness:
 # ---------------------------------------------------------------------------------------------------------- distances
 
 
-def ulps(first, second) -> np.ndarray:
-    """Return how many float32 lie between each two values, the second counted: (n,), (n,) → (n,) int64.
-
-    1.0 and the next float are 1 apart, the smallest number and its negative 2. -0.0 and 0.0 are the same place of
-    that line, but not the same bits: they are 1 apart, so that 0 means equal bits and nothing else. Infinity is the
-    float after the largest, and NaNs come after infinity: a NaN is 0 from one of the same bits, and far from numbers.
-
-    >>> ulps([1.0, 0.0, 0.0], [1.0 + 2**-23, -0.0, 2**-149]).tolist()
-    [1, 1, 1]
-    """
-    a, b = _bits(first), _bits(second)
-    return np.maximum(np.abs(_line(a) - _line(b)), a != b)
-
-
 def distance(first, second) -> Distance:
-    """Return how far apart two lists of float32 of one length are; of other lengths, or empty, it cannot be told."""
+    """Return how far apart two lists of float32 of one length are; of other lengths, or empty, it cannot be told.
+
+    1.0 and the next float are 1 ulp apart, and so are 0.0 and -0.0: 0 means equal bits and nothing else. Infinity is
+    the float after the largest. A pair of which one is not a number differs, and has no ulps.
+    """
     a, b = np.asarray(first, dtype=np.float32), np.asarray(second, dtype=np.float32)
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         return UNKNOWN
-    apart = ulps(a, b)
-    if not apart.any():
+    bits_a, bits_b = (values.view(np.uint32) for values in (np.ascontiguousarray(a), np.ascontiguousarray(b)))
+    differ = bits_a != bits_b
+    if not differ.any():
         return EQUAL
+    counted = ~differ | ~(np.isnan(a) | np.isnan(b))  # a NaN that repeats is 0 from itself
+    apart = ulps(bits_a, bits_b)[counted]
     return Distance(
-        differing_share=float(np.mean(apart > 0)),
-        median_ulps=float(np.median(apart)),
-        max_ulps=float(apart.max()),
+        differing_share=float(np.mean(differ)),
+        median_ulps=float(np.median(apart)) if len(apart) else math.nan,
+        max_ulps=float(apart.max()) if len(apart) else math.nan,
         relative_l2=_relative_l2(a, b),
     )
 
@@ -173,15 +168,11 @@ def _bits(values) -> np.ndarray:
     return np.ascontiguousarray(values, dtype=np.float32).view(np.int32).astype(np.int64)
 
 
-def _line(bits: np.ndarray) -> np.ndarray:
-    """Number the float32 in the order of their values: 0 for both zeros, 1 for the smallest positive one."""
-    return np.where(bits < 0, -(bits + 2**31), bits)
-
-
 def _relative_l2(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not finite.any():
         return math.nan
+    a, b = a[finite].astype(np.float64), b[finite].astype(np.float64)
     scale = (np.linalg.norm(a) + np.linalg.norm(b)) / 2
     return float(np.linalg.norm(a - b) / scale) if scale else 0.0  # 0.0 against -0.0: other bits, no distance
 

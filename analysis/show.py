@@ -11,14 +11,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from analysis.arms import comparable
 from analysis.conditions import SEEDS, describe, varied
 from analysis.lr_plans import plan_violations
 from analysis.overview import flags_say_nothing, main_table
 from analysis.planned import about_strays, progress, strays
 from analysis.provenance import changed_parts, flag_violations
-from analysis.throughput import INERT_SHORT
+from analysis.throughput_words import INERT_SHORT
 from analysis.wording import count, displayed
 from lrbench.record import BY_NAME, PRINTED
+from lrbench.stages import SELECTION
+from lrbench.tuning import Tune, choose
 
 MAX_FAILURES = 20
 _WIDEST = 20  # a text up to this long is not folded
@@ -39,13 +42,32 @@ def print_study(rows: pd.DataFrame, record: dict, folder: Path, console: Console
         None, [about_strays(at), *flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]
     ):
         console.print(sentence, style="yellow", markup=False, highlight=False)
+    for line in _chosen(rows, record):
+        console.print(line, markup=False, highlight=False)
+    for line in _looked(record):
+        console.print(line, markup=False, highlight=False)
     if rows.empty:
         console.print(f"Run them: lrbench run {record['study']['name']} --out {folder}", highlight=False)
         return
     if flags_say_nothing(rows):
         console.print(INERT_SHORT, style="yellow")
-    console.print(_rich(main_table(rows), console.width))
+    console.print(_rich(main_table(comparable(rows)), console.width))
     _print_failures(rows, console)
+
+
+def _chosen(rows: pd.DataFrame, record: dict) -> list[str]:
+    """Say what the selection trials chose for each scheduler; nothing in a study without [tune]."""
+    tune = record["study"].get("tune")
+    selection = rows[rows["tuning"] == SELECTION]
+    if not tune or selection.empty:
+        return []
+    choices = [f"  {choice}" for choice in choose(rows, Tune(**tune))]
+    return [f"Chosen from {count(len(selection), 'selection trial')}, which are in no table:", *choices]
+
+
+def _looked(record: dict) -> list[str]:
+    """Say what each look decided; nothing in a study without [until]."""
+    return [sentence for look in record.get("looks", ()) for sentence in look.get("sentences", ())]
 
 
 def _print_failures(rows: pd.DataFrame, console: Console) -> None:

@@ -1,66 +1,32 @@
 """What do the flags cost? Throughput with a machine factor at one level against another, paired inside random blocks.
 
 Every comparison is between two trials of one block (same seed and replicate) that agree in every other factor; their
-log-ratios are averaged over a block, and the interval is Student's over blocks. Replicates at identical factors give
-the noise floor (A/A). What this does *not* do: mix machines or versions, or use trials that shared their device.
+log-ratios are averaged over a block, and the interval is Student's over blocks. A verdict counts the comparisons of all
+factors together (Holm), and "equivalent" is within 2 %. Replicates at identical factors give the noise floor (A/A).
+What this does *not* do: mix machines or versions, use trials that shared their device, or word the sentences
+(`analysis.throughput_words`).
 """
 
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from analysis import conditions, figures
+from analysis import throughput_words as words
 from analysis.answers import Answer
-from analysis.conditions import (
-    CUDNN_FLAGS,
-    MACHINE_FACTORS,
-    SEEDS,
-    completed,
-    describe,
-    levels,
-    varied,
-)
-from analysis.intervals import Estimate, break_even_interval, t_interval
-from analysis.wording import count, known, level, listed, number, percent, seconds
+from analysis.conditions import CUDNN_FLAGS, MACHINE_FACTORS, SEEDS, completed, describe, levels, varied
+from analysis.contrast import Contrast
+from analysis.intervals import holm, paired_p
+from analysis.throughput_words import INERT
+from analysis.verdicts import EQUIVALENT
+from analysis.wording import DASH, count, level, listed
 
 TITLE = "What do the flags cost?"
-HOW = (
-    "Each ratio compares two trials of one random block that agree in every other factor; the mean of the logarithms "
-    "over a block counts once, and the interval is Student's over blocks (95%)."
-)
-INERT = "All of it ran on a CPU, where the cuDNN flags are inert: any difference between their levels is noise."
-INERT_SHORT = "On this CPU the cuDNN flags are inert: any difference between their levels is noise."
 MEASURED = ["samples_per_second", "first_step_seconds", "step_seconds_median"]
-FLOOR = "A/A: replicate against replicate"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """One level of a factor against another: paired log-ratios, one row per pair (log_ratio, block, extra, saved)."""
-
-    factor: str
-    level: object
-    reference: object
-    where: str
-    pairs: pd.DataFrame
-
-    @property
-    def label(self) -> str:
-        return FLOOR if not self.factor else f"{self.factor}: {level(self.level)} / {level(self.reference)}"
-
-    @property
-    def ratio(self) -> Estimate:
-        """The ratio of samples_per_second: block means of the log-ratios, Student's interval over blocks."""
-        return t_interval(self.pairs.groupby("block")["log_ratio"].mean()).map(math.exp)
-
-    @property
-    def break_even_steps(self) -> Estimate:
-        blocks = self.pairs.groupby("block")[["extra", "saved"]].median()
-        return break_even_interval(blocks["extra"], blocks["saved"])
 
 
 def answer(rows: pd.DataFrame) -> Answer:
@@ -117,6 +83,19 @@ def _compared(rows: pd.DataFrame, factor: str, here, there, *block) -> pd.DataFr
     )
 
 
+def judged(found: list[Contrast], inert: bool) -> list[Contrast]:
+    """Return the overall contrasts with p corrected over all of them (Holm), those that are noise last and apart."""
+    live = [c for c in found if not is_noise(c, inert)]
+    p_values = holm([paired_p(c.blocks) for c in live])
+    live = [replace(c, corrected_p=float(p), family_size=len(live)) for c, p in zip(live, p_values, strict=True)]
+    return [*live, *(c for c in found if is_noise(c, inert))]
+
+
+def is_noise(contrast: Contrast, inert: bool) -> bool:
+    """Return whether a contrast is of a flag that does nothing where the trials ran."""
+    return inert and contrast.factor in CUDNN_FLAGS
+
+
 # ---------------------------------------------------------------------------------------------------------- one place
 
 
@@ -124,16 +103,33 @@ def _one_place(rows: pd.DataFrame) -> Answer:
     usable = timed(rows)
     left_out = len(completed(rows)) - len(usable)
     found = list(contrasts(usable))
-    floor = noise_floor(usable)
-    inert = _inert(usable)
-    overall = sorted((c for c in found if not c.where), key=lambda c: _is_noise(c, inert))
-    num_live = sum(not _is_noise(c, inert) for c in overall)
+    floor, inert = noise_floor(usable), _inert(usable)
+    overall = judged([c for c in found if not c.where], inert)
+    num_live = sum(not is_noise(c, inert) for c in overall)
     about = [INERT] if num_live < len(overall) else []
-    sentences = [*about, *(_sentence(c, inert) for c in overall)]
+    said = [*about, *(words.sentence(c, is_noise(c, inert)) for c in overall)]
     if not overall:
-        sentences += _nothing_varied(rows, usable, inert)
-    sentences += [*_floor_sentences(floor, usable), *_search_sentences(overall, usable, inert)]
-    notes = [HOW]
+        said += words.nothing_varied(rows, usable, inert)
+    benchmark = [c for c in overall if c.factor == "cudnn_benchmark" and not inert]
+    said += words.about_floor(floor, usable)
+    said += [sentence for c in benchmark for sentence in words.about_search(c, usable)]
+    drawn = _with_parts(found, overall)
+    drawn = [*drawn, floor] if len(floor.pairs) else drawn
+    return Answer(
+        title=TITLE,
+        sentences=tuple(said),
+        table=_table(drawn),
+        figure=lambda: _figure(drawn, floor, inert),
+        notes=_notes(rows, usable, left_out, bool(overall)),
+        num_leading=max(1, len(about) + min(2, num_live)),
+        verdict=words.verdict([c for c in overall if not is_noise(c, inert)]),
+        caveats=words.caveats(usable, overall, inert),
+        advice=words.advice(usable, overall, floor, inert),
+    )
+
+
+def _notes(rows: pd.DataFrame, usable: pd.DataFrame, left_out: int, any_compared: bool) -> tuple[str, ...]:
+    notes = [words.HOW, *([words.VERDICTS] if any_compared else [])]
     if left_out:
         notes.append(
             f"{count(left_out, 'completed trial')} of {len(completed(rows))} left out: they shared their device with "
@@ -143,101 +139,17 @@ def _one_place(rows: pd.DataFrame) -> Answer:
         notes.append(
             f"Trials ran on {usable['gpu_uuid'].nunique()} GPUs of one model; differences between them add noise."
         )
-    drawn = [*found, floor] if len(floor.pairs) else found
-    return Answer(
-        title=TITLE,
-        sentences=tuple(sentences),
-        table=_table(drawn),
-        figure=lambda: _figure(drawn, floor, inert),
-        notes=tuple(notes),
-        num_leading=max(1, len(about) + min(2, num_live)),
-    )
+    return tuple(notes)
+
+
+def _with_parts(found: list[Contrast], overall: list[Contrast]) -> list[Contrast]:
+    """Return the contrasts in their first order, the overall ones as they were judged."""
+    by_label = {c.label: c for c in overall}
+    return [by_label[c.label] if not c.where else c for c in found]
 
 
 def _inert(rows: pd.DataFrame) -> bool:
     return bool(len(rows)) and bool((rows["cudnn_flags_inert"] == True).all())  # noqa: E712 (null is not True)
-
-
-def _is_noise(contrast: Contrast, inert: bool) -> bool:
-    return inert and contrast.factor in CUDNN_FLAGS
-
-
-def _sentence(c: Contrast, inert: bool) -> str:
-    ratio = c.ratio
-    subject = f"{c.factor} = {level(c.level)} against {level(c.reference)}"
-    counts = f"{count(ratio.n, 'block')}, {count(len(c.pairs), 'pair')}"
-    if not ratio.bounded:
-        why = "with a single block" if ratio.n < 2 else "without any spread over blocks"
-        return f"{subject}: {ratio.value:.3f} times the speed ({counts}); {why} there is no interval."
-    size = f"({ratio.value:.3f} times, 95% interval {ratio.low:.3f} to {ratio.high:.3f}; {counts})"
-    if ratio.excludes(1.0):
-        change = percent(abs(ratio.value - 1))
-        verdict = f"{change} {'faster' if ratio.value > 1 else 'slower'}"
-        caveat = " by chance or drift, since the flag is inert here" if _is_noise(c, inert) else ""
-        return f"{subject}: {verdict}{caveat} {size}."
-    most = max(abs(ratio.low - 1), abs(ratio.high - 1))
-    return f"{subject}: no difference found {size}; one of more than {percent(most)} is ruled out."
-
-
-def _nothing_varied(rows: pd.DataFrame, usable: pd.DataFrame, inert: bool) -> list[str]:
-    if rows.empty:
-        return ["There are no trials yet, so nothing can be said about speed."]
-    if usable.empty:
-        return ["No trial completed alone on its device, so nothing can be said about speed."]
-    speed = f"The median speed is {number(usable['samples_per_second'].median())} images/s over"
-    said = [f"{speed} {count(len(usable), 'trial')}; no machine factor varies, so its cost cannot be told."]
-    if inert:
-        return said
-    flags = "cudnn_benchmark = [false, true] and cudnn_deterministic = [false, true]"
-    return [*said, f"To ask what the flags cost, add {flags} under [grid]."]
-
-
-def _floor_sentences(floor: Contrast, rows: pd.DataFrame) -> list[str]:
-    if rows.empty:
-        return []
-    if floor.pairs.empty and rows["replicate"].nunique() > 1:
-        return ["There is no noise floor: of no trial two replicates were timed."]
-    if floor.pairs.empty:
-        return ["There is no noise floor: no trial was repeated. To have one, set replicates = 2 in the study."]
-    single = np.abs(np.expm1(floor.pairs["log_ratio"]))
-    ratio = floor.ratio
-    text = (
-        f"Noise floor: two identical trials differ in speed by {percent(float(single.median()))} in the median and by "
-        f"{percent(float(single.quantile(0.95)))} at the 95th percentile ({count(len(single), 'pair')})"
-    )
-    mean = f"on average a repeat ran at {ratio.value:.3f} times the speed of the trial that it repeats"
-    if not ratio.bounded or ratio.n < 3:  # two blocks give an interval without use, 0.03 to 20 say
-        return [f"{text}; {mean}."]
-    mean += f" (95% interval {ratio.low:.3f} to {ratio.high:.3f})"
-    if ratio.excludes(1.0):
-        return [f"{text}; {mean}: the machine drifted, which random blocks hand to all conditions alike."]
-    return [f"{text}; {mean}."]
-
-
-def _search_sentences(overall: list[Contrast], rows: pd.DataFrame, inert: bool) -> list[str]:
-    found = [c for c in overall if c.factor == "cudnn_benchmark" and not inert]
-    if not found:
-        return []
-    contrast = found[0]
-    blocks = contrast.pairs.groupby("block")["extra"].median()
-    extra, steps = t_interval(blocks), contrast.break_even_steps
-    if not known(extra.value) or not known(contrast.pairs["saved"].median()):
-        return []
-    low, high = seconds(extra.low), seconds(extra.high)
-    spread = f" (95% interval {low} to {high})" if extra.bounded and low != high else ""
-    if extra.value <= 0 or (extra.bounded and not extra.excludes(0.0)):
-        return [f"No longer first step was found with cudnn_benchmark: {seconds(extra.value)}{spread}."]
-    cost = f"The search of cudnn_benchmark makes the first step {seconds(extra.value)} longer{spread}"
-    job = int(rows["num_steps"].median())
-    if math.isinf(steps.value):
-        return [f"{cost}, and a step saves nothing, so it never pays for itself."]
-    ends = ""
-    if known(steps.low):
-        ends = f" (95% interval {number(steps.low)} to {number(steps.high) if known(steps.high) else 'never'})"
-    pays = "inside" if steps.value <= job else "outside"
-    return [
-        f"{cost}; it has paid for itself after {number(math.ceil(steps.value))} steps{ends}, {pays} a job of {job}."
-    ]
 
 
 def _table(found: list[Contrast]) -> pd.DataFrame:
@@ -255,9 +167,14 @@ def _table(found: list[Contrast]) -> pd.DataFrame:
             "first_step_extra_seconds": float(c.pairs["extra"].median()),
             "step_saved_seconds": float(c.pairs["saved"].median()),
         }
+        if not math.isnan(c.corrected_p) and ratio.bounded:
+            record |= {"holm_p": c.corrected_p, "equivalence_p": c.judgement.equivalence_p}
+            record["verdict"] = c.judgement.verdict
         records.append(record)
     names = ("contrast", "where", "num_blocks", "num_pairs", "speed_ratio", "speed_ratio_low", "speed_ratio_high")
-    return pd.DataFrame(records, columns=[*names, "first_step_extra_seconds", "step_saved_seconds"])
+    judged_ones = ("holm_p", "equivalence_p", "verdict") if any("verdict" in record for record in records) else ()
+    made = pd.DataFrame(records, columns=[*names, *judged_ones, "first_step_extra_seconds", "step_saved_seconds"])
+    return made.fillna({"verdict": DASH}) if judged_ones else made
 
 
 def _figure(found: list[Contrast], floor: Contrast, inert: bool):
@@ -274,15 +191,13 @@ def _figure_title(found: list[Contrast], inert: bool) -> str:
         return "The noise floor: identical trials against each other"
     if inert and all(c.factor in CUDNN_FLAGS for c in overall):
         return "On a CPU the cuDNN flags are inert: all of this is noise"
-    told = [c for c in overall if c.ratio.bounded and c.ratio.excludes(1.0) and not _is_noise(c, inert)]
-    if not told:
-        return f"No difference in speed found for {listed(dict.fromkeys(c.factor for c in overall))}"
-    parts = [
-        f"{c.factor} = {level(c.level)} is {percent(abs(c.ratio.value - 1))} "
-        f"{'faster' if c.ratio.value > 1 else 'slower'}"
-        for c in told
-    ]
-    return "; ".join(parts[:2])
+    live = [c for c in overall if not is_noise(c, inert)]
+    if told := [c for c in live if c.ratio.bounded and c.judgement.told_apart]:
+        return "; ".join(f"{c.factor} = {level(c.level)} is {words.change(c)}" for c in told[:2])
+    names = listed(dict.fromkeys(c.factor for c in live))
+    if all(c.judgement.verdict == EQUIVALENT for c in live):
+        return f"Equivalent in speed within 2%, whatever the level of {names}"
+    return f"No difference in speed found for {names}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Where the spread comes from, and whether two spreads differ: small functions on arrays of named shape.
+"""Where the spread comes from: streams of a seed, the test images, repeats. Small functions on arrays of named shape.
 
-Closed forms wherever there is one; each says for which values it is exact. What this does *not* do: choose rows, order
-schedulers (`analysis.rankings` does), or compare means (`analysis.intervals` does).
+Closed forms wherever there is one; each says for which values it is exact. What this does *not* do: choose rows, part
+seeds from replicates (`analysis.components` does), or compare two spreads (`analysis.dispersion` does).
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.intervals import CONFIDENCE, Estimate, no_spread, paired_p, t_interval
+from analysis.intervals import CONFIDENCE, Estimate, no_spread, t_interval
 
 _TAIL = (1 - CONFIDENCE) / 2
 
@@ -100,7 +100,7 @@ def _mean_squares(values) -> tuple[float, float, float]:
     )
 
 
-# ------------------------------------------------------------------------------------------------------- two spreads
+# --------------------------------------------------------------------------- where several intervals hold at once
 
 
 def t_interval_at(values, confidence: float) -> Estimate:
@@ -113,53 +113,6 @@ def t_interval_at(values, confidence: float) -> Estimate:
     scale = stats.t.ppf((1 + confidence) / 2, plain.n - 1) / stats.t.ppf((1 + CONFIDENCE) / 2, plain.n - 1)
     half = float(scale) * (plain.high - plain.value)
     return Estimate(value=plain.value, low=plain.value - half, high=plain.value + half, n=plain.n)
-
-
-def sd_ratio(a, b, confidence: float = CONFIDENCE) -> Estimate:
-    """How much wider does a scatter than b, where the two were measured on the same n seeds? (n,), (n,) → Estimate.
-
-    The ratio of standard deviations with the interval of Pitman and Morgan (1939), exact for pairs of normal values
-    however they correlate: s_a²/s_b² · (K ± √(K² - 1)), K = 1 + 2 (1 - r²) t² / (n - 2). Heavy tails make it too
-    narrow: `spread_p` does not lean on normality. Fewer than 3 pairs, or a sample without spread, bound nothing.
-    """
-    from scipy import stats
-
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    n = len(a)
-    if n < 2 or no_spread(b):
-        return Estimate(value=math.nan, low=0.0, high=math.inf, n=n)
-    ratio = 0.0 if no_spread(a) else float(a.std(ddof=1) / b.std(ddof=1))
-    if n < 3 or ratio == 0:
-        return Estimate(value=ratio, low=0.0, high=math.inf, n=n)
-    r = float(np.corrcoef(a, b)[0, 1])
-    k = 1 + 2 * max(0.0, 1 - r**2) * stats.t.ppf((1 + confidence) / 2, n - 2) ** 2 / (n - 2)
-    low, high = (ratio * math.sqrt(k + sign * math.sqrt(k**2 - 1)) for sign in (-1, 1))
-    return Estimate(value=ratio, low=low, high=high, n=n)
-
-
-def spread_p(a, b) -> float:
-    """How surprising is it that a and b scatter so differently, if they did not in truth? (n,), (n,) → two-sided p.
-
-    Distances from each sample's median, compared seed by seed with a paired t-test: Brown and Forsythe's (1974) test
-    for paired samples, which keeps its level where tails are heavy (Grambsch, 1994).
-    """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    return paired_p(np.abs(a - np.median(a)) - np.abs(b - np.median(b)))
-
-
-def detectable_sd_ratio(n: int, level: float = 0.05, power: float = 0.8) -> float:
-    """Which ratio of two standard deviations would n values each have shown with this probability, at this level?
-
-    F-test of independent normal samples, two-sided: √(F(1 - level/2) / F(1 - power)). Fewer than 2 values show none.
-
-    >>> round(detectable_sd_ratio(24), 2), detectable_sd_ratio(1)
-    (1.82, inf)
-    """
-    from scipy import stats
-
-    if n < 2:
-        return math.inf
-    return math.sqrt(stats.f.ppf(1 - level / 2, n - 1, n - 1) / stats.f.ppf(1 - power, n - 1, n - 1))
 
 
 def sd_estimate(values, confidence: float = CONFIDENCE) -> Estimate:

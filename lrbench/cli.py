@@ -166,19 +166,23 @@ def run(
     raise typer.Exit(summary.exit_code)
 
 
-@app.command(epilog="Example: lrbench report results/quickstart")
+@app.command(epilog="Example: lrbench report results/quickstart --format html")
 def report(
     folder: Folder,
     out: Annotated[Path | None, typer.Option(help="Where to write [default: DIR/report].", show_default=False)] = None,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="all|html|md|ipynb", help="The figures are written with each.")
+    ] = "all",
 ) -> None:
     """Write the report of a study: HTML, Markdown, an executed notebook and the figures."""
     from lrbench.store import read_study_record
 
+    _one_of("--format", format_, ("all", "html", "md", "ipynb"))
     read_study_record(folder)  # a folder that holds no study is told before the slow imports
     from analysis.report import write_report
 
-    paths = write_report(folder, out, progress=lambda text: typer.echo(text, err=True))
-    typer.echo(f"report: {paths.html}")
+    paths = write_report(folder, out, progress=lambda text: typer.echo(text, err=True), format=format_)
+    typer.echo(f"report: {paths.written[0]}")
 
 
 @app.command(epilog="Example: lrbench show results/quickstart")

@@ -28,7 +28,11 @@ STEPS_PER_EPOCH = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What is so in a simulated world. SDs of speed are those of its logarithm; those of accuracy are fractions."""
+    """What is so in a simulated world. SDs of speed are those of its logarithm; those of accuracy are fractions.
+
+    `effects` go by a scheduler's class or by its call. `best_lr` is the base_lr that suits a class best; a tenth or ten
+    times of it costs `tenfold_loss`, and half as far away a quarter of that. Beyond `diverges_above` a class diverges.
+    """
 
     samples_per_second: float = 20_000.0
     benchmark_ratio: float = 1.0
@@ -44,6 +48,9 @@ class Truth:
     identical_if_deterministic: bool = True
     inert: bool = True
     failures: Mapping[int, str] = field(default_factory=dict)
+    best_lr: Mapping[str, float] = field(default_factory=dict)
+    tenfold_loss: float = 0.04
+    diverges_above: Mapping[str, float] = field(default_factory=dict)
 
 
 def study_of(**document):
@@ -59,6 +66,29 @@ def study_of(**document):
 def simulate(study, truth: Truth = Truth(), seed: int = 0) -> pd.DataFrame:
     """Return rows as `lrbench.store.load` gives them, nested columns included, drawn with this seed."""
     return frame(simulated_rows(study, truth, seed))
+
+
+def simulate_stages(study, truth: Truth = Truth(), seed: int = 0) -> tuple[pd.DataFrame, dict]:
+    """Return rows and study.json of a study with [tune] or [until], its stages decided by `lrbench.stages`."""
+    from lrbench.stages import Stages
+
+    rng, device = np.random.default_rng(seed), "cpu" if truth.inert else "cuda"
+    rows, seed_effects = {}, {}
+    stages = Stages(study, device, lambda: frame(list(rows.values())))
+    started = datetime(2026, 11, 20, 8, tzinfo=UTC)
+    while True:
+        columns = stages.columns()
+        for position, (block, trial) in enumerate(stages.plan):
+            if trial.trial_id not in rows:
+                row = _asked(trial, block, position) | _place(truth, started + timedelta(seconds=2 * position))
+                row |= _outcome(trial, truth, rng, seed_effects, position)
+                rows[trial.trial_id] = check_row(row | columns.get(trial.trial_id, {}))
+        if not stages.advance(rows):
+            break
+    columns = stages.columns()
+    done = [row | columns.get(trial_id, {}) for trial_id, row in rows.items()]
+    record = {"study": study.model_dump(mode="json"), "places": [], "num_trials": len(done), "schema_version": 3}
+    return frame(done), record | stages.record()
 
 
 def write_study(folder: Path, study, truth: Truth = Truth(), num_planned: int = 0) -> Path:
@@ -150,6 +180,8 @@ def _place(truth: Truth, started: datetime) -> dict:
 
 def _outcome(trial, truth: Truth, rng, seed_effects: dict, position: int) -> dict:
     status = truth.failures.get(position, "completed")
+    if trial.base_lr > truth.diverges_above.get(trial.scheduler["name"], math.inf):
+        status = "diverged"
     if status != "completed":
         return {"status": status, "error": f"it was {status} (planted)", "stage": "train", "packed": False}
     ratio = (truth.benchmark_ratio if trial.cudnn_benchmark else 1.0) * (
@@ -163,6 +195,7 @@ def _outcome(trial, truth: Truth, rng, seed_effects: dict, position: int) -> dic
     same = truth.identical or (truth.identical_if_deterministic and trial.cudnn_deterministic)
     noise = 0.0 if same else rng.normal(0, truth.run_sd)
     mean = truth.accuracy + truth.effects.get(trial.scheduler["name"], 0.0) + seed_effect
+    mean += truth.effects.get(trial.labels()["scheduler"], 0.0) - _lost_by_rate(trial, truth)
     accuracy = round(min(1.0, max(0.0, mean + noise)) * NUM_TEST) / NUM_TEST
     return {
         "status": "completed",
@@ -174,6 +207,7 @@ def _outcome(trial, truth: Truth, rng, seed_effects: dict, position: int) -> dic
         "first_step_seconds": truth.first_step_seconds + search + abs(rng.normal(0, 1e-4)),
         "settle_seconds": step * 5,
         "train_seconds": step * trial.epochs * STEPS_PER_EPOCH,
+        "train_seconds_curve": [step * (epoch + 1) * STEPS_PER_EPOCH for epoch in range(trial.epochs)],
         "total_seconds": step * trial.epochs * STEPS_PER_EPOCH + 1.0,
         "step_seconds_median": step,
         "step_seconds_p95": step * 1.2,
@@ -186,6 +220,13 @@ def _outcome(trial, truth: Truth, rng, seed_effects: dict, position: int) -> dic
         "num_parameters": 10_000,
         **_quality(trial, accuracy, same, truth.inert, rng),
     }
+
+
+def _lost_by_rate(trial, truth: Truth) -> float:
+    if trial.scheduler["name"] not in truth.best_lr:
+        return 0.0
+    best = truth.best_lr[trial.scheduler["name"]]
+    return truth.tenfold_loss * math.log10(trial.base_lr / best) ** 2
 
 
 def _quality(trial, accuracy: float, same: bool, inert: bool, rng) -> dict:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import learning_curves
+from analysis import churn_map, learning_curves, pages, sections, summary
 from analysis.answers import NAMES, NESTED, all_answers
 from analysis.figures import style
 from analysis.overview import headline, main_table
@@ -36,6 +36,7 @@ def all_statuses() -> pd.DataFrame:
     return simulate(study_of(grid=GRID), truth)
 
 
+RECORD = {"study": {"name": "simulated", "question": "What is so?"}, "num_trials": 24}
 OUTCOMES = [n for n in FLAT if BY_NAME[n].group in ("time", "resources", "quality", "bits")]
 DEGENERATE = {
     "no rows": lambda: whole()[:0],
@@ -92,9 +93,41 @@ def test_answers_hold(kind):
         draw(answer.figure())
     draw(learning_curves.draw(rows))
     check_words(headline(rows, answers, Progress(num_trials=len(rows) + 1, num_done=len(rows), num_strays=1)))
+    for figure in (*churn_map.drawn(rows), *summary.drawn(rows, RECORD)):
+        draw(figure)
     for table in (main_table(rows), failures(rows)):
         check_words(displayed(table).astype(str).to_numpy().ravel())
     assert 1 <= len(headline(rows, answers)) <= 9
+
+
+SHOWN = (
+    "no rows",
+    "one row",
+    "all failed",
+    "one seed, one replicate",
+    "no outcomes",
+    "nothing known of the machine",
+    "flat columns alone",
+    "two machines",
+)
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_the_report_shows_it(kind, tmp_path, monkeypatch):
+    """Every part of the notebook has something to show of it, and every way back counts its rows."""
+    shown = []
+    monkeypatch.setattr(pages, "_display", lambda bundle, metadata: shown.append(bundle))
+    monkeypatch.setattr(pages, "_figure", lambda page, name, figure: None)  # drawn above
+    rows = DEGENERATE[kind]()
+    answers = sections.answered(rows, RECORD)
+    page = pages.Page(folder="..", record=RECORD, rows=rows, answers=answers, out=tmp_path)
+    for show in (pages.show_title, pages.show_contents, pages.show_first_page, pages.show_conditions):
+        show(page)
+    for name in page.sections:
+        pages.show_answer(page, name)
+    pages.show_environment(page)
+    assert all(bundle["text/html"] and bundle["text/markdown"] and bundle["text/plain"] for bundle in shown)
+    assert len(shown) > 15
 
 
 def draw(figure) -> None:

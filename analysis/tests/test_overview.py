@@ -16,7 +16,10 @@ GRID = {"seed": "0-2", "cudnn_benchmark": [False, True], "scheduler": ["StepLR(s
 def test_failures_lead_the_headline():
     """What failed stands before anything that was found."""
     rows = simulate(study_of(grid=GRID), Truth(failures={0: "diverged", 5: "crashed", 6: "crashed"}))
-    assert headline(rows)[0] == "21 of 24 trials completed; 2 crashed and 1 diverged: these are in no comparison."
+    assert headline(rows)[0] == (
+        "21 of 24 trials completed; 2 crashed and 1 diverged: these are in no comparison, "
+        "but that a diverged one counts as guessing where accuracies are."
+    )
 
 
 def test_flags_that_did_not_hold_lead_even_failures():

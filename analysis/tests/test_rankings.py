@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.rankings import interactions, kendall_tau, misranking, misranking_interval, moved, tau_interval
+from analysis.rankings import kendall_tau, misranking, misranking_interval, moved, tau_interval
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,3 @@ def test_misranking_is_that_of_the_normal_distribution():
     assert found.value == pytest.approx(0.2398, abs=0.03)
     assert found.low < 0.2398 < found.high
     assert math.isnan(misranking_interval([]).value)
-
-
-def test_interactions_by_hand():
-    """Only what the flag does to one scheduler and not to the first is left; a flag that helps all alike leaves 0."""
-    plain = np.array([[[0.90, 0.92], [0.80, 0.82]]])  # one seed, two schedulers, two arms: +0.02 for both
-    assert interactions(plain) == pytest.approx(np.zeros((1, 1, 1)))
-    crossed = np.array([[[0.90, 0.92], [0.80, 0.87]]])
-    assert interactions(crossed) == pytest.approx(np.array([[[0.05]]]))

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis.colours import DARK, INK
+from analysis.figures import both_ways
 from analysis.report import ReportPaths, templates_folder, write_report
 from analysis.tests.simulate import Truth, study_of, write_study
+from analysis.tests.test_colours import contrast
 from lrbench.errors import InputError
 
 SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "MultiStepLR", "milestones": ["50%", "75%"]}]
@@ -41,8 +44,10 @@ def written(tmp_path_factory) -> tuple[Path, ReportPaths, subprocess.CompletedPr
     )
     assert done.returncode == 0, done.stderr
     out = folder / "report"
+    names = ("report.html", "report.md", "report.ipynb")
+    html, markdown, notebook = (out / name for name in names)
     paths = ReportPaths(
-        html=out / "report.html", notebook=out / "report.ipynb", markdown=out / "report.md", figures=out / "figures"
+        html=html, notebook=notebook, markdown=markdown, figures=out / "figures", written=(html, markdown, notebook)
     )
     return folder, paths, done, home
 
@@ -66,7 +71,7 @@ def test_it_says_what_it_does_and_nothing_else(written):
     assert done.stderr == ""
     assert done.stdout.splitlines()[0] == "starting the notebook"
     assert done.stdout.splitlines()[-1] == "writing the page"
-    assert "what the flags cost" in done.stdout
+    assert "a section for each answer" in done.stdout
 
 
 def test_it_leaves_nothing_at_home(written):
@@ -97,7 +102,7 @@ def test_the_page_asks_nothing_of_the_network(written):
     text = paths.html.read_text(encoding="utf-8")
     page = Fetched()
     page.feed(text)
-    assert len([1 for tag, _ in page.found if tag == "img"]) == 6
+    assert len([1 for tag, _ in page.found if tag == "img"]) == len(list(paths.figures.glob("*.svg"))) >= 8
     assert all(value.startswith("data:image/svg+xml;base64,") for _, value in page.found)
     assert not page.tags & {"script", "link", "iframe", "object", "embed"}
     assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", text)
@@ -114,9 +119,10 @@ def test_the_page_is_text_and_not_markup_of_the_study(written):
 def test_the_first_lines_are_the_headline(written):
     """What is missing and what failed lead, then that the flags are inert."""
     _, paths, _, _ = written
-    lines = [line for line in paths.markdown.read_text(encoding="utf-8").splitlines() if line.startswith("- ")]
+    text = paths.markdown.read_text(encoding="utf-8").partition("## In short")[2]
+    lines = [line for line in text.splitlines() if line.startswith("- ")]
     assert lines[0] == "- The study is not finished: 1 trial of 25 still to run."
-    assert lines[1] == "- 23 of 24 trials completed; 1 diverged: these are in no comparison."
+    assert lines[1].startswith("- 23 of 24 trials completed; 1 diverged: ")
     assert "cuDNN flags are inert" in lines[2]
 
 
@@ -124,7 +130,7 @@ def test_markdown_links_its_figures(written):
     """Every figure that report.md shows lies beside it, as SVG and as PNG."""
     _, paths, _, _ = written
     links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", paths.markdown.read_text(encoding="utf-8"))
-    assert len(links) == 6
+    assert len(links) == len(list(paths.figures.glob("*.svg"))) >= 8
     for link in links:
         assert (paths.markdown.parent / link).read_text(encoding="utf-8").lstrip().startswith("<?xml")
         assert (paths.markdown.parent / link).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
@@ -145,6 +151,49 @@ def test_the_notebook_ran_to_its_end(written):
     assert all(cell["execution_count"] for cell in code)
     assert not any(output["output_type"] == "error" for cell in code for output in cell["outputs"])
     assert any('folder = ".."' in "".join(cell["source"]) for cell in code)
+
+
+def test_no_ink_is_lost_in_the_dark(written):
+    """Each colour of each figure stands out from a dark page by itself, or has another for it."""
+    _, paths, _, _ = written
+    found = {}
+    for path in paths.figures.glob("*.svg"):
+        text = path.read_text(encoding="utf-8")
+        found |= dict.fromkeys(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", text), path.name)
+        assert all(f'[style*="fill: {ink}"]' in both_ways(text) for ink in DARK if f"fill: {ink}" in text)
+    assert INK in found
+    fixed = {ink: name for ink, name in found.items() if ink not in DARK}
+    assert {ink: name for ink, name in fixed.items() if contrast(ink, DARK["#ffffff"]) < 2.5} == {}
+
+
+def test_every_way_back_leads_to_its_rows(written):
+    """Each folded line of Python, typed where the notebook lies, gives as many rows as it says."""
+    import lrbench
+
+    folder, paths, _, _ = written
+    blocks = re.findall(r"```python\n(.*?)\n```", paths.markdown.read_text(encoding="utf-8"), re.DOTALL)
+    assert "DIR = '..'" in blocks.pop([block.startswith("import") for block in blocks].index(True))
+    lines = 0
+    for block in blocks:
+        known = {"lrbench": lrbench, "DIR": str(folder)}
+        for line in block.splitlines():
+            code, _, said = line.partition("  # ")
+            first, number = code.startswith("rows = "), int(said.split()[0].replace(",", ""))
+            found = eval(code.removeprefix("rows = "), known)
+            known |= {"rows": found} if first else {}
+            assert len(found) == number, line
+            lines += 1
+    assert lines > 2 * len(blocks) > 16
+
+
+def test_a_report_in_one_format_is_that_alone(tmp_path):
+    """--format md writes the Markdown and its figures; a format that there is not is refused with those there are."""
+    folder = write_study(tmp_path / "study", study_of(grid={"seed": [0]}))
+    paths = write_report(folder, tmp_path / "out", format="md")
+    assert paths.written == (paths.markdown,)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.md", "figures"}
+    with pytest.raises(InputError, match="'pdf'; allowed: all, html, md, ipynb"):
+        write_report(folder, tmp_path / "out", format="pdf")
 
 
 def test_the_template_defines_nothing():

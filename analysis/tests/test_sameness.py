@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lrbench
-from analysis.sameness import DIGESTS, EQUAL, UNKNOWN, compare, distance, ulps
+from analysis.sameness import DIGESTS, EQUAL, UNKNOWN, compare, distance
 from analysis.tests.simulate import frame
 from lrbench.record import check_row
+from lrbench.ulps import distance as ulps_distance
+from lrbench.ulps import ulps
 from lrbench.watch import STEP_DIGESTS, Watch
 
 SMALLEST = 2.0**-149
@@ -19,8 +21,13 @@ LARGEST = (2 - 2**-23) * 2.0**127
 any_bits = st.integers(0, 2**32 - 1)  # NaNs of every payload among them
 
 
-def float32(bits: int) -> np.ndarray:
-    return np.array([bits], dtype=np.uint32).view(np.float32)
+def bits(*patterns: int) -> np.ndarray:
+    return np.array(patterns, dtype=np.uint32)
+
+
+def apart(first: float, second: float) -> float:
+    """The ulps between two values, which differ."""
+    return distance([first], [second]).max_ulps
 
 
 @pytest.mark.parametrize(
@@ -30,26 +37,24 @@ def float32(bits: int) -> np.ndarray:
         (1.0, 1 + 2**-23, 1),
         (1.0, 1 - 2**-24, 1),
         (1.0, 2.0, 2**23),
-        (1.0, -1.0, 2 * 0x3F800000),
+        (1.0, -1.0, 2 * 0x3F800000 + 1),  # over 0.0 and -0.0
         (0.0, SMALLEST, 1),
-        (-0.0, SMALLEST, 1),
+        (-0.0, SMALLEST, 2),
         (0.0, -0.0, 1),
-        (SMALLEST, -SMALLEST, 2),
+        (SMALLEST, -SMALLEST, 3),
         (LARGEST, math.inf, 1),
         (math.nan, math.nan, 0),
-        (math.inf, math.nan, 0x7FC00000 - 0x7F800000),
     ],
 )
 def test_ulps_by_hand(first, second, expected):
-    """The distance is the number of floats from one to the other, and 1 between the two zeros."""
-    assert ulps([first], [second]).tolist() == [expected]
-    assert ulps([second], [first]).tolist() == [expected]
+    """The distance is the number of floats from one to the other, the two zeros being neighbours."""
+    assert apart(first, second) == apart(second, first) == expected
 
 
 @given(any_bits, any_bits)
 def test_ulps_are_zero_where_the_bits_are_equal_and_nowhere_else(a, b):
     """0 means equal bits, NaNs included; and it does not matter which comes first."""
-    (there,), (back,) = ulps(float32(a), float32(b)), ulps(float32(b), float32(a))
+    (there,), (back,) = ulps(bits(a), bits(b)), ulps(bits(b), bits(a))
     assert there == back >= 0
     assert (there == 0) == (a == b)
 
@@ -57,15 +62,49 @@ def test_ulps_are_zero_where_the_bits_are_equal_and_nowhere_else(a, b):
 @given(any_bits, any_bits, any_bits)
 def test_no_way_round_is_shorter(a, b, c):
     """The distance obeys the triangle inequality, for every three patterns of bits."""
-    (ac,), (ab,), (bc,) = (ulps(float32(x), float32(y)) for x, y in [(a, c), (a, b), (b, c)])
+    (ac,), (ab,), (bc,) = (ulps(bits(x), bits(y)) for x, y in [(a, c), (a, b), (b, c)])
     assert ac <= ab + bc
 
 
-@given(st.floats(width=32, allow_nan=False, allow_infinity=False).filter(lambda x: abs(x) < LARGEST), st.data())
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False).filter(lambda x: 0 != abs(x) < LARGEST), st.data())
 def test_each_next_float_is_one_ulp_away(x, data):
-    """The next float, up or down, is one ulp away; from both zeros too."""
+    """The next float, up or down, is one ulp away; from the smallest too, whose next towards zero has its sign."""
     towards = np.float32(data.draw(st.sampled_from([-math.inf, math.inf])))
-    assert ulps([x], [np.nextafter(np.float32(x), towards)]).tolist() == [1]
+    assert apart(x, np.nextafter(np.float32(x), towards)) == 1
+
+
+@given(st.lists(st.tuples(any_bits, any_bits), min_size=1))
+def test_both_distances_of_the_project_agree(pairs):
+    """What `lrbench diverge` counts (share that differs, largest distance) is what the analysis counts, NaNs or not."""
+    first, second = (bits(*column) for column in zip(*pairs, strict=True))
+    ours, theirs = distance(first.view("f4"), second.view("f4")), ulps_distance(first, second, "float32")
+    assert ours.differing_share == pytest.approx(theirs.num_differ / theirs.num_values)
+    if not math.isnan(ours.max_ulps):
+        assert ours.max_ulps == theirs.max_ulp
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        # of 4 values the NaN differs and has no ulps; of the others one is an ulp apart: median of 0, 0 and 1
+        ([1.0, 2.0, 3.0, 4.0], [math.nan, 2.0, 3.0, 4 + 2**-21], (0.5, 0.0, 1.0)),
+        # a NaN that repeats is 0 from itself
+        ([math.nan, 4.0], [math.nan, 4 + 2**-21], (0.5, 0.5, 1.0)),
+        # nothing has any
+        ([1.0, math.inf], [math.nan, math.nan], (1.0, math.nan, math.nan)),
+    ],
+)
+def test_what_is_not_a_number_differs_and_has_no_distance(first, second, expected):
+    """It counts as differing, is left out of the ulps, and does not hide what the others are apart."""
+    found = distance(first, second)
+    assert str((found.differing_share, found.median_ulps, found.max_ulps)) == str(expected)
+
+
+def test_a_relative_distance_is_of_the_finite_values():
+    """(3, 4, 1) and (3, 4 + 2**-21, NaN): 2**-21 of a norm of 5; without a finite pair it cannot be told."""
+    found = distance([3.0, 4.0, 1.0], [3.0, 4.0 + 2**-21, math.nan])
+    assert found.relative_l2 == pytest.approx(2**-21 / 5)
+    assert math.isnan(distance([1.0], [math.nan]).relative_l2)
 
 
 def test_a_distance_by_hand():

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from analysis.show import print_study
-from analysis.tests.simulate import Truth, simulate, study_of
+from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
 
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}
 PLATEAU = {"name": "ReduceLROnPlateau", "patience": 1, "factor": 0.3}
@@ -81,3 +81,22 @@ def test_changed_data_is_said_in_the_terminal():
     with console.file:
         print_study(rows, {"study": study.model_dump(mode="json"), "num_trials": 4}, Path("results/x"), console)
     assert "The model of digits-cnn was not the same in all trials (10 parameters in 3 trials" in console.export_text()
+
+
+def test_a_tuned_study_shows_what_was_chosen_and_no_selection_trial():
+    """Each scheduler's choice has its line; trials that chose are in no row of the table, and none is a stray."""
+    study = study_of(
+        grid={"seed": "0-1", "scheduler": [CONSTANT, PLATEAU]},
+        replicates=1,
+        tune={"seeds": "1000-1001", "base_lr": [0.05, 0.1]},
+    )
+    rows, record = simulate_stages(study, Truth(best_lr={"ReduceLROnPlateau": 0.05}))
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        print_study(rows, record, Path("results/x"), console)
+    text = console.export_text()
+    assert "Chosen from 8 selection trials, which are in no table:" in text
+    assert "base_lr 0.05 (of 0.05 … 0.1: the lowest" in text
+    assert "2 trials in each condition" in text
+    assert "no longer has" not in text
+    assert f"{len(rows)} of {len(rows)} trials have a row" in text

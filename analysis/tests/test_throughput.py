@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import provenance, throughput
+from analysis.intervals import holm, paired_p
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.throughput import INERT, contrasts, noise_floor, timed
 from lrbench.record import FLAT
@@ -188,3 +189,51 @@ def test_a_resumed_trial_is_in_no_ratio():
     assert any(note.startswith("4 completed trials of 20 left out") for note in found.notes)
     said = provenance.answer(rows).sentences
     assert "4 trials went on from a checkpoint after a cut, and so have no speed." in said
+
+
+def test_a_flag_that_costs_nothing_is_equivalent():
+    """Ratios within 2 % of 1 for certain are called equivalent, and the flag may stay on; the table has the word."""
+    found = throughput.answer(rows_of(Truth(inert=False, speed_sd=0.004)))
+    deterministic = "cudnn_deterministic = True against False: equivalent in speed within 2% ("
+    assert any(s.startswith(deterministic) for s in found.sentences)
+    assert found.verdict == "equivalent within margin"
+    assert "Leave cudnn_deterministic on: it costs less than 2% of the speed here." in found.advice
+    overall = found.table[(found.table["where"] == "all") & ~found.table["contrast"].str.startswith("A/A")]
+    assert overall["verdict"].tolist() == ["equivalent within margin"] * 2
+    assert found.figure().get_suptitle().startswith("Equivalent in speed within 2%")
+
+
+def test_what_is_open_says_how_many_blocks_would_settle_it():
+    """Noise of 3 % leaves a flag open: what is ruled out, the blocks in all, the seeds to type (two blocks each)."""
+    found = throughput.answer(rows_of(Truth(inert=False, deterministic_ratio=1.005, speed_sd=0.03)))
+    assert found.verdict == "inconclusive"
+    said = next(s for s in found.sentences if s.startswith("cudnn_deterministic = True against False: inconclusive"))
+    needed = int(said.partition("ruled out, and ")[2].partition(" blocks")[0].replace(",", ""))
+    seeds = -(-needed // 2)
+    told = f"Run {seeds - 5} more seeds to tell what cudnn_deterministic = True costs: --set seed=0-{seeds - 1}."
+    assert told in found.advice
+
+
+def test_the_word_counts_all_factors():
+    """Two flags share the 5 %: each corrected p is Holm's over both, and verdicts follow it."""
+    found = throughput.answer(rows_of()).table
+    overall = found[(found["where"] == "all") & ~found["contrast"].str.startswith("A/A")].set_index("contrast")
+    own = {c.factor: paired_p(c.blocks) for c in contrasts(timed(rows_of())) if not c.where}
+    for factor, p in zip(own, holm(list(own.values())), strict=True):
+        assert overall.loc[f"{factor}: True / False", "holm_p"] == pytest.approx(p)
+    assert overall["verdict"].tolist() == ["better", "worse"]
+
+
+def test_what_a_flag_costs_is_advised_by_what_it_is_for():
+    """A flag that speeds up is to be set; one that costs 8 % only where repeats must be equal bit for bit."""
+    advice = throughput.answer(rows_of()).advice
+    assert advice[0].startswith("Set cudnn_benchmark = True: 10.")
+    assert advice[1].startswith("Set cudnn_deterministic = True only where you need repeats bit for bit: it costs 7.")
+
+
+def test_inert_flags_are_not_testable():
+    """On a CPU there is no verdict on the flags, whatever the ratios, and a GPU is asked for."""
+    found = throughput.answer(rows_of(Truth(benchmark_ratio=1.3)))
+    assert found.verdict == "not testable here"
+    assert "verdict" not in found.table
+    assert found.advice[0] == "Ask for the cuDNN flags on a GPU: on a CPU they do nothing."

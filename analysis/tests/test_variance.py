@@ -8,13 +8,10 @@ import pytest
 from analysis.variance import (
     binomial_sd,
     crossed_components,
-    detectable_sd_ratio,
     distribution_sd,
     independent_error_sd,
     ratio_of_means,
-    sd_ratio,
     share_of_columns,
-    spread_p,
 )
 
 # Shrout and Fleiss (1979), table 2: six targets, four judges; their ICC(2,1) is 0.29, its interval 0.019 to 0.761
@@ -79,66 +76,6 @@ def test_a_layout_has_two_of_each():
     """One column has no interaction to tell from noise, and is refused."""
     with pytest.raises(ValueError, match="at least 2 rows and 2 columns"):
         crossed_components([[1.0], [2.0]])
-
-
-# ------------------------------------------------------------------------------------------------------- two spreads
-
-
-def test_a_ratio_of_spreads_by_hand():
-    """Uncorrelated samples of 4 with SDs 2:1: K = 1 + 2 t² / 2 with t(2 degrees) = 4.303 gives 4 · (K ± √(K² - 1))."""
-    a, b = np.array([-2.0, -2.0, 2.0, 2.0]), np.array([-1.0, 1.0, -1.0, 1.0])
-    found = sd_ratio(a, b)
-    k = 1 + 4.30265**2
-    assert found.value == pytest.approx(2.0)
-    assert found.low == pytest.approx(math.sqrt(4 * (k - math.sqrt(k**2 - 1))), rel=1e-4)
-    assert found.high == pytest.approx(math.sqrt(4 * (k + math.sqrt(k**2 - 1))), rel=1e-4)
-
-
-@pytest.mark.parametrize(("ratio", "tied"), [(1.0, 0.0), (3.0, 0.0), (2.0, 0.9)])
-def test_the_interval_of_a_ratio_holds_the_truth(ratio, tied):
-    """In 93 to 97 % of 1,500 simulated pairs of samples the interval holds the true ratio, however the two hang
-    together."""
-    rng = np.random.default_rng(3)
-    held = 0
-    for _ in range(1_500):
-        shared, own = rng.normal(size=(2, 15))
-        found = sd_ratio(ratio * shared, tied * shared + math.sqrt(1 - tied**2) * own)
-        held += found.low <= ratio <= found.high
-    assert 0.93 <= held / 1_500 <= 0.97
-
-
-def test_samples_without_spread_bound_nothing():
-    """A ratio to no spread at all is unknown; one of no spread is 0, and says nothing of how small it might be."""
-    assert math.isnan(sd_ratio([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]).value)
-    none = sd_ratio([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])
-    assert (none.value, none.low, none.high) == (0.0, 0.0, math.inf)
-
-
-def test_equal_spreads_are_rarely_called_different():
-    """Of 1,000 pairs of heavy-tailed samples with equal spread at most 7 % have p below 0.05: the level holds."""
-    rng = np.random.default_rng(4)
-    p_values = [spread_p(*rng.standard_t(3, size=(2, 20))) for _ in range(1_000)]
-    assert np.mean(np.array(p_values) < 0.05) <= 0.07
-
-
-def test_a_planted_spread_is_found():
-    """Three times the spread is found in at least nine of ten samples of 20 pairs; the ratio says which way."""
-    rng = np.random.default_rng(5)
-    pairs = [(3 * rng.normal(size=20), rng.normal(size=20)) for _ in range(200)]
-    assert np.mean([spread_p(a, b) < 0.05 for a, b in pairs]) >= 0.9
-    assert np.mean([sd_ratio(a, b).value > 1 for a, b in pairs]) >= 0.99
-
-
-def test_the_detectable_ratio_is_detected_four_times_in_five():
-    """Samples whose true SDs stand in the ratio that is called detectable pass the F-test in about 80 % of cases."""
-    from scipy import stats
-
-    n = 16
-    ratio = detectable_sd_ratio(n)
-    rng = np.random.default_rng(6)
-    a, b = ratio * rng.normal(size=(4_000, n)), rng.normal(size=(4_000, n))
-    f = a.var(axis=1, ddof=1) / b.var(axis=1, ddof=1)
-    assert np.mean(f > stats.f.ppf(0.975, n - 1, n - 1)) == pytest.approx(0.8, abs=0.03)
 
 
 # ---------------------------------------------------------------------------------------------------- the test images

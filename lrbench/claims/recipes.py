@@ -57,7 +57,7 @@ def judge_l4(arms: dict, missing: str = "") -> Verdict:
     """Each scheduler's lead on the first, in each arm less in the plain one; intervals hold for all at once."""
     import numpy as np
 
-    from analysis.interaction import interactions
+    from analysis.contrasts import interactions
     from analysis.intervals import holm, paired_p
     from analysis.variance import t_interval_at
 
@@ -181,7 +181,7 @@ def judge_l11(without, warmed, missing: str = "") -> Verdict:
     """Accuracies by seed, without and with the warm-up: the mean by a paired t-test, the spread by a paired one."""
     import numpy as np
 
-    from analysis.dispersion import detectable_sd_ratio, sd_ratio, spread_p
+    from analysis.dispersion import detectable_spread_ratio, sd_ratio, spread_p
     from analysis.intervals import holm, paired_p, t_interval
     from analysis.power import smallest_detectable
 
@@ -190,7 +190,7 @@ def judge_l11(without, warmed, missing: str = "") -> Verdict:
     p_mean, p_spread = (float(p) for p in holm([paired_p(differences), spread_p(warmed, without)]))
     detectable = (
         smallest_detectable(float(np.std(differences, ddof=1)), len(differences)),
-        detectable_sd_ratio(len(differences)),
+        detectable_spread_ratio(len(differences)),
     )
     evidence = [
         {"what": what, "value": e.value, "low": e.low, "high": e.high, "holm_p": p, "detectable": d, "num_runs": e.n}

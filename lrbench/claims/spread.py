@@ -103,14 +103,14 @@ def judge_l5(rows) -> Verdict:
 
 
 def _between_schedulers(rows) -> tuple[list[dict], Word, str]:
-    from analysis.dispersion import detectable_sd_ratio, sd_ratio, spread_p
+    from analysis.dispersion import detectable_spread_ratio, sd_ratio, spread_p
     from analysis.intervals import holm
 
     table = by_seed(rows, "scheduler")
     pairs = list(combinations(table, 2))
     ratios = [sd_ratio(table[a], table[b], 1 - (1 - CONFIDENCE) / len(pairs)) for a, b in pairs]
     p_values = holm([spread_p(table[a], table[b]) for a, b in pairs])
-    detectable = detectable_sd_ratio(len(table), 0.05 / len(pairs))
+    detectable = detectable_spread_ratio(len(table), 0.0, 0.05 / len(pairs))
     evidence = [
         {
             "what": "SD of the one by SD of the other",

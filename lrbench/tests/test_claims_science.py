@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.dispersion import detectable_spread_ratio
 from lrbench.claims import frame, noise_sources, recipes, spread, tables
 from lrbench.claims.frame import catalogue
 from lrbench.claims.room import StudyRoom
@@ -96,10 +97,11 @@ def test_l5_finds_a_scheduler_that_scatters_more_and_a_rate_that_does():
 
 
 def test_l5_says_what_it_could_have_seen():
-    """Schedulers of one spread are not called different; the ratio that would have shown is named."""
+    """Schedulers of one spread are not called different; the ratio that would have shown, of 24 seeds, is named."""
     found = spread.judge_l5(both_rates((0.95, 0.0), (0.85, 0.06)))
     assert found.word == "inconclusive"
-    assert "a ratio of 2.1 would have been seen" in found.seen
+    num_pairs = sum(row["what"] == "SD of the one by SD of the other" for row in found.evidence)
+    assert f"a ratio of {detectable_spread_ratio(24, 0.0, 0.05 / num_pairs):.1f} would have been seen" in found.seen
 
 
 def test_l5_is_refuted_where_the_higher_rate_scatters_less():

@@ -1,0 +1,262 @@
+"""What to do about a comparison, in the imperative, and what it does not show: what was held fixed, where, on whom.
+
+What this does *not* do: compare or word the findings (`analysis.comparisons`, `analysis.compared`).
+"""
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+
+from analysis.arms import is_inert, is_tuned
+from analysis.compared_words import names_of
+from analysis.comparisons import Comparison, Setting
+from analysis.conditions import MACHINE_FACTORS, SEEDS, describe, varied
+from analysis.power import smallest_sign_flip_p
+from analysis.sizes import plain, signed
+from analysis.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
+from analysis.wording import count, known, level, listed, number
+
+MOST_SEEDS = 500  # more seeds than that are not worth a line of advice
+_SEEDS_FOR_SIGN_FLIP = 6
+_FIXED = ("workload", "epochs", "batch_size", "base_lr", "optimizer", "warmup")
+_PLACE = ("cpu_model", "gpu_name", "torch_version")
+
+
+# ------------------------------------------------------------------------------------------------------------- caveats
+
+
+def caveats(rows: pd.DataFrame, found: list[Setting]) -> tuple[str, ...]:
+    """Return what the comparison does not show: what was held fixed, one machine, few seeds, chosen on its judges."""
+    compared = [setting for setting in found if len(setting.arms) > 1]
+    if not compared:
+        return ()
+    return tuple(
+        filter(
+            None,
+            [
+                _inert(rows, compared),
+                _rates(rows, compared),
+                _chosen_alike(compared),
+                _few_seeds(compared),
+                _uneven(compared),
+                _averaged(compared),
+                held_fixed(rows, {compared[0].question.factor, *compared[0].factors, *compared[0].averaged}),
+                one_machine(rows),
+            ],
+        )
+    )
+
+
+def about_look(record: dict, look: int) -> tuple[str, ...]:
+    """Say at which look of a study with [until] its questions were judged."""
+    if not look:
+        return ()
+    looks = record["study"]["until"]["looks"]
+    which = f"This is look {look} of {len(looks)} (at {listed(looks)} seeds)"
+    return (f"{which}: p-values and verdicts hold over all looks together, the 95% intervals for this one by itself.",)
+
+
+def _inert(rows: pd.DataFrame, compared: list[Setting]) -> str:
+    factor = compared[0].question.factor
+    if is_inert(rows, factor):
+        return f"All of it ran on a CPU, where {factor} does nothing: a difference between its levels is noise."
+    return ""
+
+
+def _rates(rows: pd.DataFrame, compared: list[Setting]) -> str:
+    if compared[0].question.factor != "scheduler" or compared[0].metric.is_speed:
+        return ""
+    if is_tuned(rows):
+        return (
+            "Each scheduler's base_lr is the best of those tried on seeds of their own, at an equal number of trials: "
+            "a larger search could change the order."
+        )
+    if "base_lr" in varied(rows):
+        return (
+            "Each setting compares schedules at one base_lr; no schedule was tuned on seeds of its own, so the best of "
+            "several rates is chosen and judged on the same seeds."
+        )
+    rate = level(float(rows["base_lr"].iloc[0]))
+    return (
+        f"All schedules share base_lr {rate}: none was tuned to its own best rate, so this ranks schedules at that "
+        "rate, not at their best."
+    )
+
+
+def _chosen_alike(compared: list[Setting]) -> str:
+    most = max(len(setting.arms) for setting in compared)
+    if most < 3:
+        return ""
+    return (
+        f"Which of {most} comes first was seen on the seeds that judge it: expect its lead to be smaller on new seeds."
+    )
+
+
+def _few_seeds(compared: list[Setting]) -> str:
+    fewest = min((s.num_seeds for s in compared if not s.all_equal), default=0)
+    if not 1 < fewest < _SEEDS_FOR_SIGN_FLIP:
+        return ""
+    unit = "blocks" if compared[0].metric.is_speed else "seeds"
+    return (
+        f"With {fewest} {unit} a sign-flip test cannot go below p = {number(smallest_sign_flip_p(fewest))}: the "
+        f"p-values here lean on the t-test's assumption that differences over {unit} are normal. "
+        f"{_SEEDS_FOR_SIGN_FLIP} {unit} or more would do without it."
+    )
+
+
+def _uneven(compared: list[Setting]) -> str:
+    """Say where arms have unlike numbers of seeds: pairs are then made of the seeds that both have."""
+    uneven = [s for s in compared if s.scores.notna().sum().nunique() > 1]
+    if not uneven:
+        return ""
+    amounts = uneven[0].scores.notna().sum()
+    return (
+        f"Not every arm has every seed ({amounts.min():,} to {amounts.max():,}): a pair is compared on the seeds that "
+        "both have, so two differences may be of other seeds."
+    )
+
+
+def _averaged(compared: list[Setting]) -> str:
+    names = list(dict.fromkeys(name for setting in compared for name in setting.averaged))
+    unit = "block" if compared[0].metric.is_speed else "seed"
+    return f"Averaged within a {unit} over {listed(names)}." if names else ""
+
+
+def held_fixed(rows: pd.DataFrame, changing: Collection[str]) -> str:
+    """Say what every trial had alike besides what is `changing`; "" where nothing was."""
+    alike = [name for name in (*_FIXED, "scheduler") if name not in changing and rows[name].nunique(dropna=False) == 1]
+    parts = {name: rows[name].iloc[0] for name in alike if level(rows[name].iloc[0]) != "off"}
+    return f"Held fixed, so nothing is known of other values: {describe(parts)}." if parts else ""
+
+
+def one_machine(rows: pd.DataFrame) -> str:
+    """Say on what it ran; "" where that was not recorded."""
+    seen = {name: rows[name].dropna() for name in _PLACE}
+    parts = [f"torch {v.iloc[0]}" if name == "torch_version" else str(v.iloc[0]) for name, v in seen.items() if len(v)]
+    return f"It ran on {', '.join(parts)}: elsewhere it may be otherwise." if parts else ""
+
+
+# -------------------------------------------------------------------------------------------------------------- advice
+
+
+def advice(rows: pd.DataFrame, found: list[Setting]) -> tuple[str, ...]:
+    """Return what to do, in the imperative: what to use, how many seeds are missing, what to mend first.
+
+    Of several settings only the first that compares something gets a choice; tuned ones stand first.
+    """
+    compared = [setting for setting in found if len(setting.arms) > 1]
+    if not compared:
+        return ()
+    first = compared[0]
+    if is_inert(rows, first.question.factor):
+        return (f"Ask for {first.question.factor} on a GPU: on a CPU it does nothing.",)
+    names = names_of(first)
+    choice = _choice(first, names)
+    if choice and first.factors and len(compared) > 1:
+        choice = f"{choice.removesuffix('.')} (at {describe(first.factors)})."
+    return tuple(
+        filter(
+            None,
+            [
+                choice,
+                *(_mend(first, o, names) for o in first.lost),
+                _more_seeds(rows, first, names),
+                _tune(rows, first),
+            ],
+        )
+    )
+
+
+def _choice(setting: Setting, names: dict) -> str:
+    """What to use: an arm that is better, the baseline where all others are worse, either where they are equivalent."""
+    if setting.num_seeds < 2 or not setting.baseline:
+        return ""
+    baseline, machine = names[setting.baseline], setting.question.factor in MACHINE_FACTORS
+    words = {arm: setting.against[arm].verdict for arm in setting.arms if arm in setting.against}
+    better = [arm for arm, word in words.items() if word == BETTER]
+    if better:
+        c = setting.against[better[0]]
+        of = " of" if setting.metric.scale == "difference" else ""
+        gain = f"{signed(setting.metric, c.estimate.value)}{of} {setting.metric.label} against {baseline}"
+        tied = [names[arm] for arm in better[1:] if not _apart(setting, better[0], arm)]
+        also = f"; {listed(tied[:3], 'or')} may be as good" if tied else ""
+        rate = f" with base_lr {setting.rates[better[0]]}" if setting.tuning else ""
+        return f"Use {names[better[0]]}{rate}: {gain}{also}."
+    if words and all(word == EQUIVALENT for word in words.values()):
+        size, label = plain(setting.metric, setting.margin), setting.metric.label
+        if machine and len(words) == 1:
+            return f"Set {setting.question.factor} as you like: it changes {label} by less than {size} here."
+        return f"Use whichever is cheapest: all are equivalent to {baseline} in {label} within {size}."
+    if words and all(word == WORSE for word in words.values()):
+        return f"Stay with {baseline}: no other is better in {setting.metric.label}."
+    return ""
+
+
+def _apart(setting: Setting, a: str, b: str) -> bool:
+    c = setting.pairs.get((a, b)) or setting.pairs.get((b, a))
+    return c is not None and c.told_apart
+
+
+def _mend(setting: Setting, o, names: dict) -> str:
+    if not o.num_diverged_seeds or setting.question.factor not in ("scheduler", "optimizer", "base_lr"):
+        return ""
+    how = "its base_lr" if setting.question.factor != "base_lr" else "the rate"
+    seeds = f"{o.num_diverged_seeds} of {o.diverged_seeds.n} seeds"
+    return f"Do not rely on {names[o.arm]} before {how} is lower: it diverged on {seeds}."
+
+
+def _more_seeds(rows: pd.DataFrame, setting: Setting, names: dict) -> str:
+    """The seeds that would settle what matters most: the first place, or whether the best is better at all."""
+    if setting.num_seeds < 2:
+        return "Run several seeds: --set seed=0-9."
+    c = _of_most_interest(setting)
+    if c is None:
+        return ""
+    needed = c.judgement.seeds_to_settle
+    what = f"{names[c.a]} from {names[c.b]}"
+    if not needed or needed > MOST_SEEDS:
+        best = f"{plain(setting.metric, c.detectable)}" if known(c.detectable) else ""
+        seen = f" (it would have found {best})" if best else ""
+        return f"Do not hope to tell {what} by more seeds: more than {MOST_SEEDS} would be needed{seen}."
+    more = more_seeds(rows, setting.seeds, needed, per_block=setting.metric.is_speed)
+    do = "tell" if c.differences.any() else "show equivalent"
+    what = what if c.differences.any() else f"{names[c.a]} and {names[c.b]}"
+    return f"Run {more[0]} to {do} {what}{more[1]}." if more else ""
+
+
+def _of_most_interest(setting: Setting) -> Comparison | None:
+    """Of what is inconclusive: the best of those better than the baseline against a rival, else the best against it."""
+    better = [arm for arm in setting.arms if arm in setting.against and setting.against[arm].verdict == BETTER]
+    if better:
+        rivals = [arm for arm in setting.arms if arm != better[0] and not _apart(setting, better[0], arm)]
+        pairs = [setting.pairs[better[0], arm] for arm in rivals if (better[0], arm) in setting.pairs]
+    else:
+        pairs = [setting.against[arm] for arm in setting.arms if arm in setting.against] or setting.planned
+    return next((c for c in pairs if c.verdict == INCONCLUSIVE and not c.withdrawn), None)
+
+
+def more_seeds(rows: pd.DataFrame, seeds: Sequence[int], needed: int, per_block: bool) -> tuple[str, ...]:
+    """Return how many seeds are missing to so many seeds (or blocks: a seed's replicates are one each), and the words.
+
+    ("42 more seeds", ": --set seed=0-49"); nothing where none is missing. The second is "" where streams of seeds vary
+    apart.
+    """
+    replicates = max(1, int(rows["replicate"].nunique())) if per_block else 1
+    in_all = -(-needed // replicates)
+    missing = in_all - len(seeds)
+    if missing <= 0:
+        return ()
+    words = count(missing, "more seed")
+    if not seeds or any((rows[name] != rows["seed"]).any() for name in SEEDS[1:]):
+        return words, ""
+    first, last = seeds[0], seeds[-1]
+    if list(seeds) == list(range(first, first + len(seeds))):
+        return words, f": --set seed={first}-{first + in_all - 1}"
+    return words, f": --set seed={','.join(map(str, seeds))},{last + 1}-{last + missing}"
+
+
+def _tune(rows: pd.DataFrame, setting: Setting) -> str:
+    trained = setting.question.factor == "scheduler" and not setting.metric.is_speed
+    if not trained or is_tuned(rows) or setting.num_seeds < 2 or setting.all_equal:
+        return ""
+    return "Give each scheduler the base_lr that suits it before you choose one for good: add [tune] to the study."

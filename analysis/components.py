@@ -1,0 +1,275 @@
+"""Where does the spread of accuracy come from? Seeds, repeats, and the luck of which images are in the test set.
+
+Seeds and replicates are told apart in closed form; what seeds do to accuracy is then parted into what other test images
+would have undone and what they would not; and each scheduler's spread is set against the baseline's. What this does
+*not* do: ask which stream of a seed it is (`lrbench claims` does), or whether repeats are bit-identical
+(`analysis.reproducibility` does).
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import conditions, figures
+from analysis.answers import Answer
+from analysis.conditions import completed, group_ids, short_names
+from analysis.dispersion import LEVEL, Dispersion, compare_spreads
+from analysis.intervals import holm
+from analysis.luck import Luck, labels_of, luck
+from analysis.nested import Components, seeds_and_runs
+from analysis.seed_tables import Part, parts
+from analysis.wording import after_colon, count, known, level, listed, number, percent, points
+
+TITLE = "Where does the spread of accuracy come from?"
+NESTED = ("predictions",)
+FEWEST = 6
+HOW = (
+    "The SD over seeds is what is left of the spread of seed means when the run-to-run variance in them is taken off; "
+    "intervals are closed forms for normal values (Ting et al., 1990; chi-square). The luck of the test images is the "
+    "spread that independent errors on each of them would make (Jordan, arXiv 2304.01910, theorem 1), one run a seed; "
+    "what is left is the spread on test images without end. Ratios of spreads are paired by seed (Brown and Forsythe's "
+    "test and Fieller's interval, Holm-corrected over schedulers)."
+)
+BOUND = (
+    "Rows hold no labels of these test images, so their luck is bounded from above by how often two runs disagree, and "
+    "the SD on test images without end from below."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One scheduler's spread at one setting: seeds and repeats, luck, and its ratio to the baseline's with Holm's p."""
+
+    part: Part
+    arm: str
+    accuracy: float
+    components: Components
+    luck: Luck
+    against: Dispersion | None
+    corrected_p: float
+
+
+def applies(rows: pd.DataFrame) -> bool:
+    """Return whether some scheduler has two seeds or more at one setting."""
+    done = completed(rows)
+    done = done[done["final_accuracy"].notna()]
+    if not len(done):
+        return False
+    return any(part.rows.groupby("arm")["unit"].nunique().max() > 1 for part in parts(done, {}))
+
+
+def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:
+    """Return how far seeds, repeats and the choice of test images spread accuracy, scheduler by scheduler."""
+    return conditions.by_place(rows, lambda here: _one_place(here, record or {}))
+
+
+def sources(rows: pd.DataFrame, record: dict | None = None) -> list[Source]:
+    """Return the spread of each scheduler at each setting that has an accuracy."""
+    return [source for part in parts(rows, record or {}) for source in _of_part(part)]
+
+
+def _of_part(part: Part) -> list[Source]:
+    usable = completed(part.rows)
+    usable = usable[usable["final_accuracy"].notna()]
+    if usable.empty:
+        return []
+    runs = part.first_trials()
+    runs = runs[(runs["status"] == "completed") & runs["final_accuracy"].notna()]
+    table = runs.pivot_table(index="unit", columns="arm", values="final_accuracy", observed=True)
+    labels = _labels(runs)
+    against = {
+        arm: compare_spreads(shared[arm], shared[part.baseline], paired=True)
+        for arm in table
+        if arm != part.baseline and part.baseline in table and len(shared := table[[arm, part.baseline]].dropna()) > 2
+    }
+    testable = {arm: found.p for arm, found in against.items() if known(found.p)}
+    corrected = dict(zip(testable, map(float, holm(list(testable.values()))), strict=True))
+    return [
+        Source(
+            part=part,
+            arm=arm,
+            accuracy=float(mine["final_accuracy"].mean()),
+            components=_components(mine),
+            luck=_luck(runs[runs["arm"] == arm], labels),
+            against=against.get(arm),
+            corrected_p=corrected.get(arm, math.nan),
+        )
+        for arm in part.arms
+        if len(mine := usable[usable["arm"] == arm])
+    ]
+
+
+def _components(mine: pd.DataFrame) -> Components:
+    """Part the replicates of each seed's first condition.
+
+    Under another flag the seed is the same one: its trials there are neither repeats nor seeds of their own.
+    """
+    trial = group_ids(mine, ("condition_id", "unit"))
+    one = mine[trial.isin(trial.groupby(mine["unit"]).first())]
+    return seeds_and_runs(one["final_accuracy"], group_ids(one, ("unit",)), np.zeros(len(one)))
+
+
+def _labels(runs: pd.DataFrame) -> np.ndarray:
+    have = runs[runs["predictions"].notna()] if "predictions" in runs else runs[:0]
+    if have.empty or have["predictions"].map(len).nunique() > 1:
+        return np.empty(0, dtype=int)
+    return labels_of(have)
+
+
+def _luck(runs: pd.DataFrame, labels: np.ndarray) -> Luck:
+    have = runs[runs["predictions"].notna()] if "predictions" in runs else runs[:0]
+    if have.empty or have["predictions"].map(len).nunique() > 1:
+        return luck(np.empty((0, 1)), [], labels)
+    return luck(np.stack(list(have["predictions"])), have["final_accuracy"], labels)
+
+
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
+    found = [source for source in sources(rows, record) if source.components.num_seeds > 1] if len(rows) else []
+    by_part: dict[str, list[Source]] = {}
+    for source in found:
+        by_part.setdefault(source.part.label, []).append(source)
+    sentences: list[str] = []
+    for label, group in by_part.items():
+        said = _sentences(group)
+        sentences += [f"{label}: {after_colon(text)}" for text in said] if len(by_part) > 1 else said
+    if not found:
+        sentences = ["No scheduler has two completed seeds, so there is no spread to part."]
+    bounded = any(known(source.luck.by_images) and not source.luck.exact for source in found)
+    return Answer(
+        title=TITLE,
+        sentences=tuple(sentences),
+        table=table(found),
+        figure=lambda: _figure(found),
+        notes=((HOW, BOUND) if bounded else (HOW,)) if found else (),
+    )
+
+
+def _sentences(group: list[Source]) -> list[str]:
+    names = short_names(source.arm for source in group)
+    return [*_about_luck(group), *_about_repeats(group, names), *_about_noise(group, names)]
+
+
+def _span(values: list[float], form) -> str:
+    low, high = form(min(values)), form(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _sd(value: float) -> str:
+    return points(value).lstrip("+")
+
+
+def _about_luck(group: list[Source]) -> list[str]:
+    lucks = [source.luck for source in group if known(source.luck.by_images) and source.luck.total.value > 0]
+    if not lucks:
+        return []
+    total = math.sqrt(np.mean([each.total.value**2 for each in lucks]))
+    images = math.sqrt(np.mean([each.by_images**2 for each in lucks]))
+    share, num_seeds = min(1.0, (images / total) ** 2), max(each.total.n for each in lucks) + 1
+    up_to = "" if lucks[0].exact else "at most "
+    over = f" over {count(len(lucks), 'scheduler')}" if len(lucks) > 1 else ""
+    text = (
+        f"Of the variance of accuracy over seeds {up_to}{percent(share, 0)} is luck of which "
+        f"{lucks[0].num_images:,} images are in the test set: an SD of {up_to}{_sd(images)} points out of {_sd(total)} "
+        f"(root mean squares{over}, {count(num_seeds, 'seed')} each)"
+    )
+    left = math.sqrt(max(0.0, total**2 - images**2))
+    least = "" if lucks[0].exact else "at least "
+    return [f"{text}; on test images without end {least}{_sd(left)} points would be left."]
+
+
+def _about_repeats(group: list[Source], names: dict) -> list[str]:
+    found = [source for source in group if known(source.components.seed.value)]
+    if not found:
+        return []
+    spread = f"Seeds spread accuracy by {_span([s.components.seed.value for s in found], _sd)} points (SD)"
+    repeated = [source for source in found if source.components.num_repeats]
+    sentences = []
+    if not repeated:
+        sentences.append(f"{spread}, repeats not told from them: no trial was repeated.")
+    elif all(source.components.identical for source in repeated):
+        sentences.append(f"{spread}, repeats by exactly nothing.")
+    else:
+        runs = _span([source.components.run.value for source in repeated], _sd)
+        sentences.append(f"{spread}, repeats of one seed by {runs}.")
+    below = [names[source.arm] for source in repeated if source.components.negative]
+    if below:
+        text = f"For {listed(below)} the estimate of what seeds add came out below zero, and is given as 0"
+        sentences.append(f"{text}: repeats scatter as far as seeds do.")
+    return sentences
+
+
+def _about_noise(group: list[Source], names: dict) -> list[str]:
+    compared = [source for source in group if source.against is not None and known(source.corrected_p)]
+    if not compared:
+        return []
+    base = names[group[0].part.baseline]
+    told = [source for source in compared if source.corrected_p < LEVEL]
+    sentences = []
+    for source in told[:3]:
+        ratio = source.against.ratio
+        end = f"to {number(ratio.high)}" if math.isfinite(ratio.high) else "upwards"
+        way = "more" if ratio.value > 1 else "less"
+        p = "< 0.001" if source.corrected_p < 0.001 else f"= {source.corrected_p:.3f}"
+        text = f"{names[source.arm]} scatters {way} than {base}: {number(ratio.value)} times as far"
+        sentences.append(f"{text} (95% interval {number(ratio.low)} {end}, Holm p {p}).")
+    if len(told) < len(compared):
+        seen = min(source.against.detectable for source in compared)
+        could = f"a ratio of {number(seen)} at best" if math.isfinite(seen) else "no ratio, however large,"
+        who = "No scheduler" if not told else "No other scheduler"
+        num_seeds = max(source.against.ratio.n for source in compared)
+        text = f"{who} can be told to be noisier or calmer than {base}; with {count(num_seeds, 'seed')} {could}"
+        sentences.append(f"{text} would have been seen four times in five.")
+    return sentences
+
+
+def table(found: list[Source]) -> pd.DataFrame:
+    """Return one row for each setting and scheduler."""
+    records = []
+    for source in found:
+        c, l_, against = source.components, source.luck, source.against
+        records.append(
+            {
+                **{name: level(value) for name, value in source.part.factors.items()},
+                **({"stage": source.part.stage} if source.part.stage else {}),
+                "scheduler": source.arm,
+                "num_seeds": c.num_seeds,
+                "final_accuracy": source.accuracy,
+                "seed_sd": c.seed.value,
+                "seed_sd_low": c.seed.low,
+                "seed_sd_high": c.seed.high,
+                "run_to_run_sd": c.run.value,
+                "run_to_run_sd_low": c.run.low,
+                "run_to_run_sd_high": c.run.high,
+                "test_images_sd": l_.by_images,
+                "distribution_sd": l_.distribution.value,
+                "distribution_sd_low": l_.distribution.low,
+                "distribution_sd_high": l_.distribution.high,
+                "luck_share": l_.share,
+                "spread_ratio": against.ratio.value if against else math.nan,
+                "spread_ratio_low": against.ratio.low if against else math.nan,
+                "spread_ratio_high": against.ratio.high if against else math.nan,
+                "spread_ratio_p": source.corrected_p,
+            }
+        )
+    return pd.DataFrame(records)
+
+
+def _figure(found: list[Source]):
+    from analysis.components_figure import spreads
+
+    drawn = [source for source in found if known(source.components.seed.value)]
+    if not drawn:
+        return figures.message("No scheduler has two completed seeds")
+    return spreads(drawn)
+
+
+if __name__ == "__main__":
+    from analysis.command import main
+
+    sys.exit(main("components"))

@@ -1,0 +1,56 @@
+"""One level of a machine factor against another in speed: paired log-ratios by block, and the word that they earn.
+
+What this does *not* do: pair the trials (`analysis.throughput` does), or word sentences (`analysis.throughput_words`).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from analysis.intervals import Estimate, break_even_interval, t_interval
+from analysis.verdicts import Judgement, judge
+from analysis.wording import level
+
+MARGIN = math.log1p(0.02)  # what a flag may cost before it matters
+FLOOR = "A/A: replicate against replicate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """One level of a factor against another: paired log-ratios, one row per pair (log_ratio, block, extra, saved)."""
+
+    factor: str
+    level: object
+    reference: object
+    where: str
+    pairs: pd.DataFrame
+    corrected_p: float = math.nan
+    family_size: int = 1
+
+    @property
+    def label(self) -> str:
+        return FLOOR if not self.factor else f"{self.factor}: {level(self.level)} / {level(self.reference)}"
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        """(blocks,) mean log-ratios of samples_per_second."""
+        return self.pairs.groupby("block")["log_ratio"].mean().to_numpy()
+
+    @cached_property
+    def ratio(self) -> Estimate:
+        """The ratio of samples_per_second: block means of the log-ratios, Student's interval over blocks."""
+        return t_interval(self.blocks).map(math.exp)
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """The verdict at a margin of 2 %, by the corrected p."""
+        p = None if math.isnan(self.corrected_p) else self.corrected_p
+        return judge(self.blocks, margin=MARGIN, corrected_p=p, family=self.family_size)
+
+    @property
+    def break_even_steps(self) -> Estimate:
+        blocks = self.pairs.groupby("block")[["extra", "saved"]].median()
+        return break_even_interval(blocks["extra"], blocks["saved"])

@@ -1,0 +1,108 @@
+"""The front of accuracy against time: by hand, on planted rows, and where times are noise."""
+
+import numpy as np
+import pytest
+
+from analysis.fronts import front_shares, in_force, pareto, trades
+from analysis.tests.simulate import Truth, simulate, study_of
+from analysis.tradeoff import answer, applies
+from analysis.wording import displayed
+
+SCHEDULERS = ["ConstantLR(factor=1.0)", "StepLR(step_size=1, gamma=0.5)", "CosineAnnealingLR(T_max=4)"]
+
+
+@pytest.mark.parametrize(
+    ("times", "accuracies", "front"),
+    [
+        ([1, 2, 3], [0.8, 0.9, 0.85], [True, True, False]),
+        ([1, 1], [0.8, 0.9], [False, True]),  # as fast and worse
+        ([1, 2], [0.9, 0.9], [True, False]),  # as good and slower
+        ([1, 1], [0.9, 0.9], [True, True]),  # equal points do not beat each other
+        ([1], [0.5], [True]),
+    ],
+)
+def test_the_front_by_hand(times, accuracies, front):
+    """A point is beaten by one that is no worse in both and better in one."""
+    assert pareto(times, accuracies).tolist() == front
+
+
+def test_shares_of_the_front_by_hand():
+    """Of two seeds the second arm is better on one and as much worse on the other, and always slower: it is on the
+    front where the first seed is drawn twice, a quarter of all draws; the faster arm always is."""
+    times = np.array([[1.0, 2.0], [1.0, 2.0]])
+    accuracies = np.array([[0.5, 0.6], [0.6, 0.5]])
+    found = front_shares(times, accuracies, num_resamples=20_000)
+    assert found[0] == 1.0
+    assert found[1] == pytest.approx(0.25, abs=0.01)
+
+
+def test_shares_repeat_for_their_seed_alone():
+    """The same seed gives the same shares, another one others."""
+    rng = np.random.default_rng(0)
+    times, accuracies = rng.uniform(1, 2, (8, 4)), rng.uniform(0.8, 0.9, (8, 4))
+    first, again, other = (front_shares(times, accuracies, seed=seed) for seed in (0, 0, 1))
+    assert first.tolist() == again.tolist() != other.tolist()
+
+
+def traded(inert: bool = False, **truth):
+    study = study_of(replicates=1, grid={"seed": "0-7", "scheduler": SCHEDULERS, "cudnn_benchmark": [False, True]})
+    return simulate(study, Truth(inert=inert, benchmark_ratio=1.5, effects={"StepLR": 0.02}, **truth))
+
+
+def test_a_planted_front_is_found():
+    """Where one scheduler is faster and two points better, with the flag that saves a third of the time, that is the
+    front, and it is sure."""
+    rows = traded(speed_sd=0.01)
+    rows["train_seconds"] *= np.where(rows["scheduler_name"] == "StepLR", 0.8, 1.0)
+    assert applies(rows)
+    (trade,) = trades(rows)
+    assert len(trade.conditions) == 6
+    assert [(c.arm.partition("(")[0], c.machine) for c in trade.front] == [("StepLR", "cudnn_benchmark=True")]
+    assert trade.front[0].front_share > 0.99
+    assert trade.times_told
+    assert "shortest time and the highest accuracy of 6 conditions" in answer(rows).sentences[0]
+
+
+def test_flags_that_are_inert_make_no_conditions():
+    """On a CPU the cuDNN flags change nothing: the same study has three conditions."""
+    rows = traded(inert=True)
+    assert in_force(rows) == []
+    assert len(trades(rows)[0].conditions) == 3
+
+
+def test_times_that_are_noise_are_said_to_be():
+    """Schedulers that cost the same have a front made by chance: the first sentence says so, in nine of ten studies."""
+    rows = simulate(study_of(replicates=1, grid={"seed": "0-9", "scheduler": SCHEDULERS}), Truth(speed_sd=0.1))
+    rng = np.random.default_rng(2)
+    drawn = [rows.assign(train_seconds=rng.lognormal(0, 0.1, len(rows))) for _ in range(60)]
+    assert sum(trades(each)[0].times_told for each in drawn) <= 7
+    assert "No difference in training time can be told" in answer(rows).sentences[0]
+
+
+def test_packed_and_failed_trials_are_left_out():
+    """Trials that shared their device have no time of their own; a seed on which a condition failed is told."""
+    rows = traded()
+    assert not applies(rows.assign(packed=True))
+    rows["status"] = rows["status"].astype(object).mask((rows.index == 0), "diverged")
+    (trade,) = trades(rows)
+    assert (trade.num_seeds, trade.num_without) == (7, 1)
+    assert "1 seed on which some condition failed" in answer(rows).caveats[0]
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2, 8])
+def test_every_size_can_be_read_and_drawn(num_seeds):
+    """From one seed on no text holds nan, few seeds have no share of the front, and the figure is drawn."""
+    rows = traded()
+    rows = rows[rows["seed"] < num_seeds]
+    found = answer(rows)
+    texts = " ".join([*found.sentences, *displayed(found.table).astype(str).to_numpy().ravel()])
+    assert "nan" not in texts.lower().split()
+    assert found.table["front_share"].isna().all() == (num_seeds < 6)
+    assert found.figure().get_axes()
+
+
+def test_nothing_to_trade():
+    """No completed trial, or no row at all, is said in words."""
+    rows = traded()
+    assert "nothing to trade" in answer(rows.assign(status="crashed")).sentences[0]
+    assert not applies(rows[:0])

@@ -1,0 +1,192 @@
+"""What the flags cost, in words: verdicts, caveats, what to do.
+
+What this does *not* do: compare (`analysis.throughput` does).
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from analysis.advice import MOST_SEEDS, held_fixed, more_seeds, one_machine
+from analysis.conditions import CUDNN_FLAGS
+from analysis.contrast import Contrast
+from analysis.intervals import t_interval
+from analysis.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
+from analysis.wording import count, known, level, listed, number, percent, seconds
+
+HOW = (
+    "Each ratio compares two trials of one random block that agree in every other factor; the mean of the logarithms "
+    "over a block counts once, and the interval is Student's over blocks (95%)."
+)
+VERDICTS = (
+    "A flag is called faster or slower where the p of the paired t-test over blocks, Holm-corrected over all factors, "
+    'is below 5%; "equivalent" where two one-sided tests at 5% put the ratio within 2% of 1. Rows for single levels of '
+    "another factor are parts of the row above them and get no verdict of their own."
+)
+INERT = "All of it ran on a CPU, where the cuDNN flags are inert: any difference between their levels is noise."
+INERT_SHORT = "On this CPU the cuDNN flags are inert: any difference between their levels is noise."
+# flags that are bought for repeats bit for bit
+_FOR_REPEATS = ("cudnn_deterministic", "deterministic_algorithms")
+DIFFERS = "differs between factors"
+
+
+def change(c: Contrast) -> str:
+    """How much faster or slower, in words: "10.1% faster"."""
+    return f"{percent(abs(c.ratio.value - 1))} {'faster' if c.ratio.value > 1 else 'slower'}"
+
+
+def verdict(live: list[Contrast]) -> str:
+    """The word for all factors together; flags that do nothing here are not testable here."""
+    words = {_word(c) for c in live}
+    return words.pop() if len(words) == 1 else DIFFERS if words else NOT_TESTABLE
+
+
+def _word(c: Contrast) -> str:
+    return c.judgement.verdict if c.ratio.bounded else NOT_TESTABLE
+
+
+def sentence(c: Contrast, is_noise: bool) -> str:
+    """One factor's cost in a sentence: verdict, ratio, interval, blocks; `is_noise` where the flag is inert."""
+    ratio = c.ratio
+    subject = f"{c.factor} = {level(c.level)} against {level(c.reference)}"
+    counts = f"{count(ratio.n, 'block')}, {count(len(c.pairs), 'pair')}"
+    if not ratio.bounded:
+        why = "with a single block" if ratio.n < 2 else "without any spread over blocks"
+        return f"{subject}: {ratio.value:.3f} times the speed ({counts}); {why} there is no interval."
+    size = f"({ratio.value:.3f} times, 95% interval {ratio.low:.3f} to {ratio.high:.3f}; {counts})"
+    if is_noise:
+        if ratio.excludes(1.0):
+            return f"{subject}: {change(c)} by chance or drift, since the flag is inert here {size}."
+        return f"{subject}: no difference found {size}."
+    if c.judgement.told_apart:
+        small = ", less than the 2% that would matter" if c.judgement.negligible else ""
+        return f"{subject}: {change(c)} {size[:-1]}; Holm-corrected p {_p(c.corrected_p)}){small}."
+    if c.judgement.verdict == EQUIVALENT:
+        return f"{subject}: equivalent in speed within 2% {size}."
+    most = max(abs(ratio.low - 1), abs(ratio.high - 1))
+    text = f"{subject}: inconclusive {size}"
+    if ratio.excludes(1.0):
+        p = f"Holm-corrected p {_p(c.corrected_p)}"
+        return f"{text}; its interval leaves out 1, but {c.family_size} comparisons were asked for ({p})."
+    needed = c.judgement.seeds_to_settle
+    settled = f", and {needed:,} blocks in all would settle it if it is as seen" if needed > ratio.n else ""
+    return f"{text}; a difference of more than {percent(most)} is ruled out{settled}."
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def nothing_varied(rows: pd.DataFrame, usable: pd.DataFrame, inert: bool) -> list[str]:
+    """What can be said where no machine factor varies, and what to add."""
+    if rows.empty:
+        return ["There are no trials yet, so nothing can be said about speed."]
+    if usable.empty:
+        return ["No trial completed alone on its device, so nothing can be said about speed."]
+    speed = f"The median speed is {number(usable['samples_per_second'].median())} images/s over"
+    said = [f"{speed} {count(len(usable), 'trial')}; no machine factor varies, so its cost cannot be told."]
+    if inert:
+        return said
+    flags = "cudnn_benchmark = [false, true] and cudnn_deterministic = [false, true]"
+    return [*said, f"To ask what the flags cost, add {flags} under [grid]."]
+
+
+def about_floor(floor: Contrast, rows: pd.DataFrame) -> list[str]:
+    """How far identical trials lie apart."""
+    if rows.empty:
+        return []
+    if floor.pairs.empty and rows["replicate"].nunique() > 1:
+        return ["There is no noise floor: of no trial two replicates were timed."]
+    if floor.pairs.empty:
+        return ["There is no noise floor: no trial was repeated. To have one, set replicates = 2 in the study."]
+    single = np.abs(np.expm1(floor.pairs["log_ratio"]))
+    ratio = floor.ratio
+    text = (
+        f"Noise floor: two identical trials differ in speed by {percent(float(single.median()))} in the median and by "
+        f"{percent(float(single.quantile(0.95)))} at the 95th percentile ({count(len(single), 'pair')})"
+    )
+    mean = f"on average a repeat ran at {ratio.value:.3f} times the speed of the trial that it repeats"
+    if not ratio.bounded or ratio.n < 3:  # two blocks give an interval without use, 0.03 to 20 say
+        return [f"{text}; {mean}."]
+    mean += f" (95% interval {ratio.low:.3f} to {ratio.high:.3f})"
+    if ratio.excludes(1.0):
+        return [f"{text}; {mean}: the machine drifted, which random blocks hand to all conditions alike."]
+    return [f"{text}; {mean}."]
+
+
+def about_search(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
+    """When a search for faster convolutions has paid for itself."""
+    blocks = contrast.pairs.groupby("block")["extra"].median()
+    extra, steps = t_interval(blocks), contrast.break_even_steps
+    if not known(extra.value) or not known(contrast.pairs["saved"].median()):
+        return []
+    low, high = seconds(extra.low), seconds(extra.high)
+    spread = f" (95% interval {low} to {high})" if extra.bounded and low != high else ""
+    if extra.value <= 0 or (extra.bounded and not extra.excludes(0.0)):
+        return [f"No longer first step was found with cudnn_benchmark: {seconds(extra.value)}{spread}."]
+    cost = f"The search of cudnn_benchmark makes the first step {seconds(extra.value)} longer{spread}"
+    job = int(rows["num_steps"].median())
+    if math.isinf(steps.value):
+        return [f"{cost}, and a step saves nothing, so it never pays for itself."]
+    ends = ""
+    if known(steps.low):
+        ends = f" (95% interval {number(steps.low)} to {number(steps.high) if known(steps.high) else 'never'})"
+    pays = "inside" if steps.value <= job else "outside"
+    return [
+        f"{cost}; it has paid for itself after {number(math.ceil(steps.value))} steps{ends}, {pays} a job of {job}."
+    ]
+
+
+# -------------------------------------------------------------------------------------------------- caveats and advice
+
+
+def caveats(rows: pd.DataFrame, overall: list[Contrast], inert: bool) -> tuple[str, ...]:
+    """What the ratios do not show: other workloads, other machines, loading and evaluation."""
+    if not overall:
+        return ()
+    factors = list(dict.fromkeys(c.factor for c in overall))
+    flags = listed(dict.fromkeys(c.factor for c in overall if inert and c.factor in CUDNN_FLAGS))
+    found = [f"On this CPU nothing is known of what {flags} would cost on a GPU."] if flags != "none" else []
+    found.append("Speed is that of training steps in their steady state: first steps and validation are not in it.")
+    return tuple(filter(None, [*found, held_fixed(rows, factors), one_machine(rows)]))
+
+
+def advice(rows: pd.DataFrame, overall: list[Contrast], floor: Contrast, inert: bool) -> tuple[str, ...]:
+    """What to set, what it costs, and what to run where that is not yet known."""
+    found = []
+    for c in overall:
+        if inert and c.factor in CUDNN_FLAGS:
+            continue
+        found.append(_for_one(rows, c))
+    if inert and any(c.factor in CUDNN_FLAGS for c in overall):
+        found.append("Ask for the cuDNN flags on a GPU: on a CPU they do nothing.")
+    if len(rows) and floor.pairs.empty and overall and rows["replicate"].nunique() < 2:
+        found.append("Set replicates = 2: without repeats nobody knows how far two identical trials lie apart.")
+    return tuple(filter(None, found))
+
+
+def _for_one(rows: pd.DataFrame, c: Contrast) -> str:
+    if not c.ratio.bounded:
+        return ""
+    here, there = f"{c.factor} = {level(c.level)}", f"{c.factor} = {level(c.reference)}"
+    word = c.judgement.verdict
+    if c.factor in _FOR_REPEATS and word in (EQUIVALENT, BETTER):
+        return f"Leave {c.factor if c.level is True else here} on: it costs less than 2% of the speed here."
+    if c.factor in _FOR_REPEATS and word == WORSE:
+        cost = percent(1 - c.ratio.value)
+        return f"Set {here} only where you need repeats bit for bit: it costs {cost} of the speed."
+    if word == EQUIVALENT:
+        return f"Set {c.factor} as you like: it changes the speed by less than 2% here."
+    if word == BETTER:
+        return f"Set {here}: {change(c)}."
+    if word == WORSE:
+        return f"Stay with {there}: {here} is {change(c)}."
+    needed = c.judgement.seeds_to_settle
+    if word != INCONCLUSIVE or not needed:
+        return ""
+    seeds = sorted(int(seed) for seed in rows["seed"].dropna().unique())
+    more = more_seeds(rows, seeds, needed, per_block=True)
+    if not more or needed > MOST_SEEDS:
+        return ""
+    return f"Run {more[0]} to tell what {here} costs{more[1]}."

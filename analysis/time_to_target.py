@@ -1,0 +1,244 @@
+"""How long does each scheduler take to a validation accuracy? Epochs and seconds to the first epoch that reaches it.
+
+One trial a seed is taken, so that trials are independent. Validation comes once an epoch, so a time is that of the end
+of the epoch in which the target was met. A trial that ended without it was not there in its budget, and stays so; one
+that diverged never will be, whatever it had met before; one that was cut off by a crash is censored where it stopped.
+Seconds are those of training alone, as `train_seconds_curve` has them: rows of before there was that column have epochs
+only. What this does *not* do: look at test images.
+"""
+
+import math
+import sys
+
+import pandas as pd
+
+from analysis import conditions, figures
+from analysis.answers import Answer
+from analysis.conditions import completed, short_names
+from analysis.intervals import t_interval
+from analysis.reaching import Arm, Race, races
+from analysis.seed_tables import machine_note, parts
+from analysis.survival import FEWEST
+from analysis.wording import after_colon, count, level, listed, number, percent
+
+TITLE = "How long does each scheduler take to a target accuracy?"
+NESTED = ("val_accuracy_curve", "train_seconds_curve")
+SIGNIFICANT = 0.05
+HOW = (
+    "One trial a seed; a time is that of the end of the first epoch whose validation accuracy meets the target. "
+    "Medians are Kaplan and Meier's with Brookmeyer and Crowley's 95% interval on the log(-log) scale, from "
+    f"{FEWEST} seeds on; shares have exact bounds (Clopper and Pearson). A difference is paired by seed: what was "
+    "spent until the target, or until the end of training where it was not met, so that differences are too small if "
+    "anything (a trial that diverged counts with a whole training); Student's interval, p of the paired t-test, "
+    "Holm-corrected over schedulers."
+)
+
+
+def applies(rows: pd.DataFrame) -> bool:
+    """Return whether there is a race: two schedulers or more at one setting, with validation after several epochs."""
+    if not len(rows) or "val_accuracy_curve" not in rows:
+        return False
+    several = completed(rows)
+    several = several[several["epochs"].fillna(0) > 1]
+    return any(len(part.arms) > 1 for part in parts(several, {})) if len(several) else False
+
+
+def answer(rows: pd.DataFrame, record: dict | None = None, target: float = 0.0) -> Answer:
+    """Return how long each scheduler takes to the target, a fraction; 0: the baseline's median final validation
+    accuracy, by setting."""
+    return conditions.by_place(rows, lambda here: _one_place(here, record or {}, target))
+
+
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+def _one_place(rows: pd.DataFrame, record: dict, target: float) -> Answer:
+    found = races(rows, record, target)
+    several = len({race.part.label for race in found}) > 1
+    sentences: list[str] = []
+    for race in _preferred(found):
+        said = _sentences(race, target)
+        sentences += [f"{race.part.label}: {after_colon(text)}" for text in said] if several else said
+    if not found:
+        sentences = ["No trial has a validation accuracy after each epoch, so there is no target to be timed to."]
+    leading = _preferred(found)[:1]
+    return Answer(
+        title=TITLE,
+        sentences=tuple(sentences),
+        table=table(found),
+        figure=lambda: _figure(found),
+        notes=_notes(rows, found),
+        verdict=_verdict(leading[0]) if leading else "",
+    )
+
+
+def _preferred(found: list[Race]) -> list[Race]:
+    """Return one race for each setting: in seconds where there is one."""
+    return list({race.part.label: race for race in found}.values())
+
+
+def _verdict(race: Race) -> str:
+    if len(race.arms) < 2 or not race.gaps:
+        return "not testable here"
+    told = [name for name, p in race.corrected_p.items() if p < SIGNIFICANT]
+    faster = [name for name in told if race.gaps[name].mean() < 0]
+    return "better" if faster else "worse" if told else "inconclusive"
+
+
+def _notes(rows: pd.DataFrame, found: list[Race]) -> tuple[str, ...]:
+    if not found:
+        return ()
+    notes = [HOW]
+    if where := machine_note(rows):
+        notes.append(f"Times are those of the trials at {where}, replicate 0.")
+    if not any(race.unit == "s" for race in found):
+        packed = "packed" in rows and bool((rows["packed"] == True).any())  # noqa: E712 (null is not True)
+        why = (
+            "shared their device" if packed else "do not have the seconds to each epoch's end (older than that column)"
+        )
+        notes.append(f"Epochs only: some trials {why}, so no time can be given.")
+    return tuple(notes)
+
+
+def _sentences(race: Race, stated: float) -> list[str]:
+    names = short_names(arm.name for arm in race.arms)
+    whose = "as stated" if stated else f"the median final one of {names[race.baseline]}"
+    goal = f"{percent(race.target, 2)} validation accuracy ({whose})"
+    if len(race.arms) < 2:
+        only = race.arms[0]
+        return [f"{names[only.name]} reached {goal} in {_share(only)}, {_median(only, race.unit)}; nothing to compare."]
+    return [_first_sentence(race, names, goal), *_told(race, names), *_missed(race, names), *_lost(race, names)]
+
+
+def _first_sentence(race: Race, names: dict, goal: str) -> str:
+    best = race.fastest
+    if not math.isfinite(best.median.value):
+        return f"No scheduler reached {goal} in half of its seeds; {names[best.name]} came furthest, in {_share(best)}."
+    tied = [arm for arm in race.arms if arm.median.value == best.median.value and arm is not best]
+    if len(tied) == len(race.arms) - 1:
+        return f"To {goal} all {len(race.arms)} schedulers take {_median(best, race.unit)}."
+    also = f", as {listed([names[arm.name] for arm in tied])} {'do' if len(tied) > 1 else 'does'}" if tied else ""
+    text = f"{names[best.name]} reached {goal} soonest, {_median(best, race.unit)}, in {_share(best)}{also}"
+    base = next((arm for arm in race.arms if arm.name == race.baseline), best)
+    if base is best:
+        return f"{text}."
+    told = "" if race.corrected_p.get(best.name, 1.0) < SIGNIFICANT else "; not told apart"
+    return f"{text}; {names[base.name]}: {_median(base, race.unit)}, in {_share(base)}{told}."
+
+
+def _share(arm: Arm) -> str:
+    return f"{int(arm.reached.sum())} of {count(len(arm.times), 'seed')}"
+
+
+def _median(arm: Arm, unit: str) -> str:
+    found = arm.median
+    if not math.isfinite(found.value):
+        return "half of its seeds never there"
+    text = f"median {_time(found.value, unit)}"
+    if not math.isfinite(found.low):
+        return text
+    end = "no end seen" if math.isinf(found.high) else _time(found.high, unit)
+    return f"{text} (95% interval {number(found.low)} to {end})"
+
+
+def _time(value: float, unit: str) -> str:
+    return count(int(value), "epoch") if unit == "epochs" else f"{number(value)} s"
+
+
+def _told(race: Race, names: dict) -> list[str]:
+    """Say which arms are told from the baseline by the mean time they spend, and which are identical to it."""
+    base, sentences = names[race.baseline], []
+    same = [name for name, gap in race.gaps.items() if len(gap) > 1 and not gap.any()]
+    if same:
+        few = listed([names[name] for name in same])
+        sentences.append(f"{few} took exactly as long as {base} on every seed.")
+    told = [name for name in race.gaps if race.corrected_p[name] < SIGNIFICANT]
+    for name in sorted(told, key=lambda name: race.gaps[name].mean())[:4]:
+        gap = t_interval(race.gaps[name])
+        way = "sooner" if gap.value < 0 else "later"
+        ends = sorted((abs(gap.low), abs(gap.high)))
+        span = f"{number(ends[0])} to {number(ends[1])}" if gap.bounded else "the same on every seed"
+        sentences.append(
+            f"{names[name]} gets there {number(abs(gap.value))} {_plural(race.unit)} {way} than {base} on average "
+            f"({span}, paired over {count(gap.n, 'seed')}, Holm p {_p(race.corrected_p[name])})."
+        )
+    left = [name for name in race.gaps if name not in told and name not in same]
+    if left:
+        few = listed([names[name] for name in left[:6]] + (["others"] if len(left) > 6 else []), "or")
+        sentences.append(f"With {count(_num_pairs(race), 'seed')} {few} cannot be told from {base} in this.")
+    return sentences
+
+
+def _num_pairs(race: Race) -> int:
+    return max((len(gap) for gap in race.gaps.values()), default=0)
+
+
+def _plural(unit: str) -> str:
+    return "epochs" if unit == "epochs" else "s"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _missed(race: Race, names: dict) -> list[str]:
+    missed = [arm for arm in race.arms if not arm.reached.all()]
+    shares = [f"{names[arm.name]} {int((~arm.reached).sum())} of {len(arm.times)}" for arm in missed]
+    return [f"Not there by the end of training: {listed(shares)}."] if shares else []
+
+
+def _lost(race: Race, names: dict) -> list[str]:
+    gone = [f"{names[arm.name]} in {arm.num_diverged} of {len(arm.times)}" for arm in race.arms if arm.num_diverged]
+    cut = sum(arm.num_cut_off for arm in race.arms)
+    sentences = [f"Diverged, and so never there: {listed(gone)}."] if gone else []
+    if cut:
+        sentences.append(f"{count(cut, 'trial')} ended early by a crash, and counts as not there yet where it stopped.")
+    return sentences
+
+
+def table(found: list[Race]) -> pd.DataFrame:
+    """Return one row for each setting, unit and scheduler, the soonest first."""
+    records = []
+    for race in found:
+        for arm in sorted(race.arms, key=lambda arm: (arm.median.value, -arm.share.value)):
+            gap = t_interval(race.gaps.get(arm.name, []))
+            share, median = arm.share, arm.median
+            records.append(
+                {
+                    **{name: level(value) for name, value in race.part.factors.items()},
+                    **({"stage": race.part.stage} if race.part.stage else {}),
+                    "scheduler": arm.name,
+                    "target_accuracy": race.target,
+                    "time_unit": race.unit,
+                    "num_seeds": len(arm.times),
+                    "reached_share": share.value,
+                    "reached_share_low": share.low,
+                    "reached_share_high": share.high,
+                    "median_time": median.value if math.isfinite(median.value) else math.nan,
+                    "median_time_low": median.low if math.isfinite(median.low) else math.nan,
+                    "median_time_high": median.high,
+                    "to_baseline_time": gap.value,
+                    "to_baseline_time_low": gap.low,
+                    "to_baseline_time_high": gap.high,
+                    "to_baseline_time_p": race.corrected_p.get(arm.name, math.nan)
+                    if gap.n > 1 and race.gaps[arm.name].any()
+                    else math.nan,
+                    "num_diverged": arm.num_diverged,
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def _figure(found: list[Race]):
+    from analysis.time_to_target_figure import reach_curves
+
+    drawn = [race for race in _preferred(found) if len(race.arms) > 0]
+    if not drawn:
+        return figures.message("No trial has a validation accuracy after each epoch")
+    return reach_curves(drawn)
+
+
+if __name__ == "__main__":
+    from analysis.command import main
+
+    sys.exit(main("time_to_target"))

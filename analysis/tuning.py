@@ -1,0 +1,147 @@
+"""Is each schedule at its own best rate? What [tune] chose, how sure that is, and what it bought on fresh seeds.
+
+Where nothing was chosen and base_lr varies in the grid, the curves alone. Trials that chose are in no comparison with
+each other: what is the best of many looks better than it is. What this does *not* do: choose (`lrbench.tuning`),
+or compare the schedulers (`analysis.schedulers`).
+"""
+
+import sys
+
+import pandas as pd
+
+from analysis import conditions
+from analysis.answers import Answer
+from analysis.conditions import SCHEDULE, varied
+from analysis.gains import Gain, gains, orders, runs
+from analysis.rates import Curve, choices, curves, tune_of
+from analysis.tuning_words import advice, caveats, headline, names_of, notes, rate_of, sentences
+from analysis.wording import DASH, level, number
+from lrbench.stages import TUNED
+from lrbench.tuning import Choice
+
+TITLE = "Is each schedule at its own best rate?"
+NESTED = ()
+BOUNDARY = {"": "inside", "lowest": "lowest tried", "highest": "highest tried"}
+
+
+def applies(rows: pd.DataFrame) -> bool:
+    """Return whether schedulers were tried at several rates: by [tune], or as base_lr varies in the grid."""
+    return bool(curves(rows, {}))
+
+
+def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:
+    """Return which rate suits each scheduler, how wide it is good, and what tuning bought; `record` is study.json."""
+    return conditions.by_place(rows, lambda here: _one_place(here, record or {}))
+
+
+def arms(rows: pd.DataFrame, record: dict | None = None) -> pd.Series:
+    """Name the arm of each row of a comparison: its scheduler's call as the grid has it, whatever was chosen for it.
+
+    With how it is stepped, where that varies. Two arms of a class that were tuned to the same setting share its trials;
+    these go by the arm that has that call in the grid, or by the first of the two: `analysis.gains.runs` has the rows
+    of each. Without the trials that chose among the rows, study.json (`record`) tells what was chosen.
+    """
+    names = rows["scheduler"].astype(str)
+    tuned = rows[rows["tuning"].astype(object) == TUNED]
+    chosen = choices(rows, record or {}) if len(tuned) else []
+    # the last one stands: one that kept its own call, else the first
+    backwards = chosen[::-1]
+    for choice in sorted(backwards, key=_kept):
+        names[runs(tuned, choice)[1].index] = choice.scheduler
+    if "scheduler_interval" in varied(rows, SCHEDULE):
+        return names + " per " + rows["scheduler_interval"].astype(str)
+    return names
+
+
+def _kept(choice: Choice) -> bool:
+    return choice.chosen_scheduler == choice.scheduler
+
+
+def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
+    found = curves(rows, record)
+    if not found:
+        return Answer(
+            title=TITLE,
+            sentences=(
+                "Every scheduler was run at one base_lr, so nothing is known of others; add [tune] to the study.",
+            ),
+            table=pd.DataFrame(),
+            figure=_figure(found),
+        )
+    tune = tune_of(rows, record)
+    bought = gains(rows, choices(rows, record))
+    both = orders(bought)
+    return Answer(
+        title=TITLE,
+        sentences=tuple(sentences(found, bought, both, tune)),
+        table=table(found, bought),
+        figure=_figure(found),
+        notes=tuple(notes(found, bought)),
+        headline=tuple(headline(found, bought, both, tune)),
+        caveats=tuple(caveats(found, tune)),
+        advice=tuple(advice(found, tune)),
+    )
+
+
+def _figure(found: list[Curve]):
+    def draw():
+        from analysis.figures import message
+        from analysis.tuning_figure import sensitivity
+
+        return sensitivity(found) if found else message("Every scheduler was run at one base_lr")
+
+    return draw
+
+
+def table(found: list[Curve], bought: list[Gain]) -> pd.DataFrame:
+    """Return one row for each setting and scheduler: what was tried and chosen, how wide it is good, what it bought."""
+    names = names_of(found)
+    by_arm = {(gain.choice.scheduler, gain.choice.interval, str(gain.choice.factors)): gain for gain in bought}
+    own = [by_arm.get((curve.arm, curve.interval, str(curve.factors))) for curve in found]
+    return pd.DataFrame(
+        [_record(curve, names[curve.key], gain, bool(bought)) for curve, gain in zip(found, own, strict=True)]
+    )
+
+
+def _record(curve: Curve, name: str, gain: Gain | None, with_gains: bool) -> dict:
+    wide = curve.width == curve.width
+    record = {
+        **{name: level(value) for name, value in curve.factors.items()},
+        "scheduler": name,
+        "num_candidates": curve.num_candidates,
+        "num_trials": curve.num_trials,
+        "num_failed": curve.num_failed,
+        ("chosen_rate" if curve.chosen else "best_rate"): rate_of(curve),
+        curve.metric.name: curve.best.mean,
+        "of_those_tried": BOUNDARY[curve.boundary],
+        "good_rates": _span(curve) if wide else DASH,
+        "good_factor": f"{'≥ ' if curve.is_open else ''}{number(curve.width)}" if wide else DASH,
+    }
+    return record | (_gained(gain) if with_gains else {})
+
+
+def _span(curve: Curve) -> str:
+    low, high = curve.good[0].rate, curve.good[-1].rate
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _gained(gain: Gain | None) -> dict:
+    if gain is None:
+        return {"default_accuracy": float("nan"), "tuned_accuracy": float("nan"), "verdict": "not run"}
+    estimate = gain.judgement.estimate
+    record = {"default_accuracy": gain.default.mean(), "tuned_accuracy": gain.tuned.mean()}
+    if gain.unchanged:
+        return record | {"gained_points": 0.0, "gained_p": float("nan"), "verdict": "same as default"}
+    ends = {"gained_points_low": estimate.low, "gained_points_high": estimate.high}
+    return record | {
+        "gained_points": estimate.value,
+        **ends,
+        "gained_p": gain.corrected_p,
+        "verdict": gain.judgement.verdict,
+    }
+
+
+if __name__ == "__main__":
+    from analysis.command import main
+
+    sys.exit(main("tuning"))
