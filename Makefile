@@ -53,7 +53,7 @@ nightly-verdict: setup  ## print the last night's verdict, and fail if the night
 	$(BIN)/python -m benchmarks.nightly verdict
 
 notebooks: setup  ## the gallery of notebooks, executed on the committed results
-	$(BIN)/python -m analysis.notebook_gallery results/reference
+	$(BIN)/python -m analysis.page.notebook_gallery results/reference
 
 lock:           ## resolve requirements.lock anew from pyproject.toml (hashes, no registry host)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }

@@ -10,13 +10,14 @@ import sys
 import numpy as np
 import pandas as pd
 
-from analysis import conditions, figures
+from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import short_names
-from analysis.fields import FEWEST, Field, fields, stratified_iqm
-from analysis.intervals import Estimate
-from analysis.ranks import critical_difference
-from analysis.wording import after_colon, count, level, listed, number, points
+from analysis.page.wording import after_colon, count, level, listed, number, points
+from analysis.rows import conditions
+from analysis.rows.conditions import short_names
+from analysis.rows.fields import FEWEST, Field, fields, stratified_iqm
+from analysis.statistics.intervals import Estimate
+from analysis.statistics.ranks import critical_difference
 
 TITLE = "Which scheduler holds over several workloads?"
 NESTED = ()
@@ -171,7 +172,7 @@ def table(found: list[Field]) -> pd.DataFrame:
 
 
 def _figure(found: list[Field]):
-    from analysis.across_figure import critical_difference_diagram
+    from analysis.figures.across import critical_difference_diagram
 
     if not found:
         return figures.message("Only one workload was run with several schedulers")
@@ -191,6 +192,6 @@ def title_of(field: Field) -> str:
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("across"))

@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from analysis.arms import is_inert, is_tuned
 from analysis.compared_words import names_of
 from analysis.comparisons import Comparison, Setting
-from analysis.conditions import MACHINE_FACTORS, SEEDS, describe, varied
-from analysis.power import smallest_sign_flip_p
+from analysis.page.wording import count, known, level, listed, number
+from analysis.rows.arms import is_inert, is_tuned
+from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, describe, varied
 from analysis.sizes import plain, signed
-from analysis.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
-from analysis.wording import count, known, level, listed, number
+from analysis.statistics.power import smallest_sign_flip_p
+from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
 
 MOST_SEEDS = 500  # more seeds than that are not worth a line of advice
 _SEEDS_FOR_SIGN_FLIP = 6

@@ -45,9 +45,9 @@ class Answer:
 
     `title` is the question. `sentences` state the findings with their uncertainty; the first `num_leading` of them, or
     those of `headline` where the first are not the right ones, stand for the whole answer in the report's headline.
-    `table` holds plain values (seconds, fractions) under names that carry the unit; `analysis.wording.displayed` makes
-    it fit to print. `figure` draws when it is called, and not before. `notes` say how the numbers were
-    made and what was left out. `verdict` is one of the five words of `analysis.verdicts` (or that it differs between
+    `table` holds plain values (seconds, fractions) under names that carry the unit; `analysis.page.wording.displayed`
+    makes it fit to print. `figure` draws when it is called, and not before. `notes` say how the numbers were made and
+    what was left out. `verdict` is one of the five words of `analysis.statistics.verdicts` (or that it differs between
     settings; "" where the question has none), `caveats` say what is not shown (what was held fixed, one machine),
     `advice` what to do, in the imperative.
     """
@@ -103,7 +103,7 @@ def answer(name: str, rows: "pd.DataFrame", record: dict | None = None) -> Answe
 
     Trials that chose a base_lr are left out of all answers but those on tuning and on where the rows come from.
     """
-    from analysis.arms import comparable
+    from analysis.rows.arms import comparable
 
     record = record or {}
     kind, _, number = name.rpartition("_")

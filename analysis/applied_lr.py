@@ -2,7 +2,7 @@
 
 An open-loop schedule must give the same rates whatever the seed and the flags: traces are compared by their digest.
 ReduceLROnPlateau watches a metric, so its traces may differ. Each trial has held its own
-rates to the formula: `analysis.lr_plans` counts what it found.
+rates to the formula: `analysis.rows.lr_plans` counts what it found.
 """
 
 import math
@@ -14,11 +14,11 @@ import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
-from analysis.colours import colours_of
-from analysis.conditions import SEEDS, completed, group_ids, levels, short_names, varied
-from analysis.lr_plans import plan_sentences
-from analysis.multiples import small_multiples
-from analysis.wording import count, known, level, listed, number
+from analysis.figures.colours import colours_of
+from analysis.figures.multiples import small_multiples
+from analysis.page.wording import count, known, level, listed, number
+from analysis.rows.conditions import SEEDS, completed, group_ids, levels, short_names, varied
+from analysis.rows.lr_plans import plan_sentences
 
 TITLE = "What learning rate was applied?"
 _DECIDES = ("workload", "epochs", "batch_size", "base_lr", "optimizer", "scheduler", "scheduler_interval", "warmup")
@@ -272,6 +272,6 @@ def _figure_title(found: list[Schedule], shown: list[Schedule], names: dict[str,
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("applied_lr"))

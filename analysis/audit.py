@@ -1,6 +1,7 @@
 """An audit's folder → one arm for each condition: its speed, its bits, what differs first. Rows in, numbers out.
 
-What this does *not* do: name faults or recommend (`analysis.audit_findings`), print or write (`analysis.audit_page`).
+What this does *not* do: name faults or recommend (`analysis.audit_findings`), print or write
+(`analysis.page.audit_page`).
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import Estimate, break_even_interval, mismatch_bound, t_interval
+from analysis.statistics.intervals import Estimate, break_even_interval, mismatch_bound, t_interval
 from lrbench.diverge.steps import Mismatch, first_mismatch
 from lrbench.errors import InputError
 from lrbench.record import BY_NAME, FLAT, PRINTED

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.audit import BITS, Arm, Audit, ended
-from analysis.wording import count, listed
+from analysis.page.wording import count, listed
 
 SEED_NUMPY = "Call numpy.random.seed(…), or draw from a numpy.random.Generator of your own that is seeded"
 SEED_PYTHON = "Call random.seed(…), or draw from a random.Random(…) of your own"

@@ -1,6 +1,6 @@
 """What an audit means: what else changes the bits, and a recommendation. Numbers in, words out.
 
-What this does *not* do: name faults (`analysis.audit_faults`), or lay anything out (`analysis.audit_page`).
+What this does *not* do: name faults (`analysis.audit_faults`), or lay anything out (`analysis.page.audit_page`).
 """
 
 import math
@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis.audit import STRICT, Arm, Audit, arms, ended, first_difference, ratio
 from analysis.audit_faults import UNEXPLAINED, WORKERS, Fault, faults, runs_agree, to_see_the_operator
-from analysis.intervals import Estimate
-from analysis.wording import count, known, listed, number, percent
+from analysis.page.wording import count, known, listed, number, percent
+from analysis.statistics.intervals import Estimate
 
 LEAST_BLOCKS = 3  # an interval from two reaches from nothing to thousands
 SETTINGS = {

@@ -5,7 +5,7 @@
     python -m analysis.calibration --rows DIR     takes the real rows from another results folder
 
 The committed table is what the report shows; tests draw it again and compare. What this does *not* do: change any
-method. What was decided by it stands in `analysis.verdicts`.
+method. What was decided by it stands in `analysis.statistics.verdicts`.
 """
 
 import argparse
@@ -38,8 +38,8 @@ from analysis.calibration_cells import (
     paired_cells,
     unpaired_cells,
 )
-from analysis.noise import NOISES
-from analysis.wording import count, listed, number, percent
+from analysis.page.wording import count, listed, number, percent
+from analysis.statistics.noise import NOISES
 from lrbench.errors import InputError
 
 TITLE = "Can the statistics be believed?"
@@ -112,7 +112,7 @@ def committed() -> pd.DataFrame:
 
 def answer(table: pd.DataFrame | None = None) -> Answer:
     """Return what calibration found, of the committed table unless another is given."""
-    from analysis.calibration_figure import panels
+    from analysis.figures.calibration import panels
 
     table = committed() if table is None else table
     return Answer(

@@ -10,11 +10,11 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.bootstrap import bca_each
-from analysis.intervals import CONFIDENCE, holm
-from analysis.noise import NOISES, arms, rivals, strangers
-from analysis.permutation import permutation_each, sign_flip_each
-from analysis.power import smallest_detectable, smallest_margin
+from analysis.statistics.bootstrap import bca_each
+from analysis.statistics.intervals import CONFIDENCE, holm
+from analysis.statistics.noise import NOISES, arms, rivals, strangers
+from analysis.statistics.permutation import permutation_each, sign_flip_each
+from analysis.statistics.power import smallest_detectable, smallest_margin
 
 SEEDS = (3, 5, 6, 10, 20, 30)
 LEVEL, PLANNED = 0.05, 0.8
@@ -104,7 +104,7 @@ def _rng(kind: str, noise: str, n: int, num_noisy: int = 2) -> np.random.Generat
 
 
 def t_p(differences: np.ndarray) -> np.ndarray:
-    """`analysis.intervals.paired_p` of many studies at once: (studies, n) → (studies,) p."""
+    """`analysis.statistics.intervals.paired_p` of many studies at once: (studies, n) → (studies,) p."""
     from scipy import special
 
     n = differences.shape[1]
@@ -115,7 +115,7 @@ def t_p(differences: np.ndarray) -> np.ndarray:
 
 
 def tost_each(differences: np.ndarray, margin: float) -> np.ndarray:
-    """`analysis.equivalence.tost_p` of many studies at once: (studies, n) → (studies,) p."""
+    """`analysis.statistics.equivalence.tost_p` of many studies at once: (studies, n) → (studies,) p."""
     from scipy import special
 
     n = differences.shape[1]
@@ -126,7 +126,7 @@ def tost_each(differences: np.ndarray, margin: float) -> np.ndarray:
 
 
 def welch_each(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`analysis.intervals.welch_p` of many studies at once: (studies, n), (studies, m) → (studies,) p."""
+    """`analysis.statistics.intervals.welch_p` of many studies at once: (studies, n), (studies, m) → (studies,) p."""
     from scipy import special
 
     flat = _flat(a) & _flat(b)
@@ -139,7 +139,7 @@ def welch_each(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _flat(values: np.ndarray) -> np.ndarray:
-    """`analysis.intervals.no_spread` of many studies at once."""
+    """`analysis.statistics.intervals.no_spread` of many studies at once."""
     return np.ptp(values, axis=1) <= 1e-12 * np.abs(values).max(axis=1)
 
 
@@ -153,7 +153,7 @@ def digits_cells(rows: pd.DataFrame) -> list[tuple]:
 
 def _flag_cells(rows: pd.DataFrame) -> list[tuple]:
     """Throughput with cudnn_benchmark on against off, on a CPU, by random block; the labels of each pair drawn anew."""
-    from analysis.conditions import paired
+    from analysis.rows.conditions import paired
     from analysis.throughput import timed
 
     pairs = paired(timed(rows), "cudnn_benchmark", True, False, ["samples_per_second"])

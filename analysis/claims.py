@@ -1,7 +1,7 @@
 """What do people say of schedulers, seeds and flags, and what is so? The verdicts of `lrbench claims`, as an answer.
 
 Reads the two tables that the command leaves behind. What this does *not* do: test a claim (`lrbench.claims` does), or
-set the page (`analysis.claims_page` does). `python -m analysis.claims DIR` prints the answer and writes the page.
+set the page (`analysis.page.claims_page` does). `python -m analysis.claims DIR` prints the answer and writes the page.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.answers import Answer
-from analysis.wording import count, listed
+from analysis.page.wording import count, listed
 from lrbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     import argparse
     import textwrap
 
-    from analysis.claims_page import write_page
+    from analysis.page.claims_page import write_page
 
     parser = argparse.ArgumentParser(prog="python -m analysis.claims", description=TITLE)
     parser.add_argument("folder", metavar="DIR", type=Path, help="a folder of lrbench claims, e.g. results/claims")

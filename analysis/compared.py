@@ -11,16 +11,17 @@ from dataclasses import replace
 
 import pandas as pd
 
-from analysis import advice, conditions, sizes
+from analysis import advice, sizes
 from analysis.answers import Answer
-from analysis.arms import at_look, comparable
-from analysis.compared_figure import figure
 from analysis.compared_table import notes, table
 from analysis.compared_words import leading, plural, sentences
 from analysis.comparisons import STANDING, Setting, compare_all
-from analysis.conditions import describe
-from analysis.verdicts import BETTER, INCONCLUSIVE, NOT_TESTABLE, WORSE
-from analysis.wording import after_colon, count
+from analysis.figures.compared import figure
+from analysis.page.wording import after_colon, count
+from analysis.rows import conditions
+from analysis.rows.arms import at_look, comparable
+from analysis.rows.conditions import describe
+from analysis.statistics.verdicts import BETTER, INCONCLUSIVE, NOT_TESTABLE, WORSE
 from lrbench.questions import Compare
 
 DIFFERS = "differs between settings"

@@ -8,9 +8,9 @@ import math
 import pandas as pd
 
 from analysis.comparisons import Comparison, Setting
-from analysis.intervals import Estimate, rank_intervals, t_interval
-from analysis.outcomes import Outcomes
-from analysis.wording import DASH, level
+from analysis.page.wording import DASH, level
+from analysis.rows.outcomes import Outcomes
+from analysis.statistics.intervals import Estimate, rank_intervals, t_interval
 
 HOW = (
     "Differences are paired by seed (mean over replicates and machine factors within a seed); intervals are Student's "

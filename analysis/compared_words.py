@@ -5,12 +5,12 @@ this does *not* do: compare (`analysis.comparisons`), or choose what stands firs
 """
 
 from analysis import sizes
-from analysis.arms import called
 from analysis.comparisons import Comparison, Setting
-from analysis.outcomes import MISSING, Outcomes
+from analysis.page.wording import after_colon, count, known, listed, percent
+from analysis.rows.arms import called
+from analysis.rows.outcomes import MISSING, Outcomes
 from analysis.sizes import bare, plain, signed
-from analysis.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
-from analysis.wording import after_colon, count, known, listed, percent
+from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
 from lrbench.questions import Compare
 
 _MOST_NAMED = 6

@@ -14,15 +14,15 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.arms import arm_names, at_look, comparable, is_inert, is_tuned, telling
-from analysis.cells import Cells
-from analysis.conditions import FACTORS, MACHINE_FACTORS, SCHEDULE, group_ids, is_baseline, levels, varied
-from analysis.intervals import holm, paired_p
-from analysis.outcomes import guessing, outcomes
+from analysis.page.wording import level, listed
+from analysis.rows.arms import arm_names, at_look, comparable, is_inert, is_tuned, telling
+from analysis.rows.cells import Cells
+from analysis.rows.conditions import FACTORS, MACHINE_FACTORS, SCHEDULE, group_ids, is_baseline, levels, varied
+from analysis.rows.outcomes import guessing, outcomes
 from analysis.setting import SIGNIFICANT, Comparison, Setting
-from analysis.spending import overall_p, t_levels
-from analysis.verdicts import seed_sd
-from analysis.wording import level, listed
+from analysis.statistics.intervals import holm, paired_p
+from analysis.statistics.spending import overall_p, t_levels
+from analysis.statistics.verdicts import seed_sd
 from lrbench.metrics import find_metric
 from lrbench.questions import Compare, margin_of
 from lrbench.stages import BOTH, DEFAULT, TUNED

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import conditions, figures
+from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import completed, group_ids, short_names
-from analysis.dispersion import LEVEL, Dispersion, compare_spreads
-from analysis.intervals import holm
-from analysis.luck import Luck, labels_of, luck
-from analysis.nested import Components, seeds_and_runs
-from analysis.seed_tables import Part, parts
-from analysis.wording import after_colon, count, known, level, listed, number, percent, points
+from analysis.page.wording import after_colon, count, known, level, listed, number, percent, points
+from analysis.rows import conditions
+from analysis.rows.conditions import completed, group_ids, short_names
+from analysis.rows.seed_tables import Part, parts
+from analysis.statistics.dispersion import LEVEL, Dispersion, compare_spreads
+from analysis.statistics.intervals import holm
+from analysis.statistics.luck import Luck, labels_of, luck
+from analysis.statistics.nested import Components, seeds_and_runs
 
 TITLE = "Where does the spread of accuracy come from?"
 NESTED = ("predictions",)
@@ -261,7 +262,7 @@ def table(found: list[Source]) -> pd.DataFrame:
 
 
 def _figure(found: list[Source]):
-    from analysis.components_figure import spreads
+    from analysis.figures.components import spreads
 
     drawn = [source for source in found if known(source.components.seed.value)]
     if not drawn:
@@ -270,6 +271,6 @@ def _figure(found: list[Source]):
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("components"))

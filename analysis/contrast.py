@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import Estimate, break_even_interval, t_interval
-from analysis.verdicts import Judgement, judge
-from analysis.wording import level
+from analysis.page.wording import level
+from analysis.statistics.intervals import Estimate, break_even_interval, t_interval
+from analysis.statistics.verdicts import Judgement, judge
 
 MARGIN = math.log1p(0.02)  # what a flag may cost before it matters
 FLOOR = "A/A: replicate against replicate"

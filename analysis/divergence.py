@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import sameness
-from analysis.conditions import describe, places
-from analysis.growth import growth
-from analysis.replicates import digested, machine_parts, poke_pairs, pokes, replicate_pairs
-from analysis.sameness import DIGESTS, Sameness
-from analysis.wording import DASH, count, known, listed, number, percent, points
+from analysis.page.wording import DASH, count, known, listed, number, percent, points
+from analysis.rows import sameness
+from analysis.rows.conditions import describe, places
+from analysis.rows.replicates import digested, machine_parts, poke_pairs, pokes, replicate_pairs
+from analysis.rows.sameness import DIGESTS, Sameness
+from analysis.statistics.growth import growth
 
 MOST_SENTENCES = 4
 WORDS = {

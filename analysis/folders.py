@@ -3,7 +3,7 @@
 The rows of the two are never pooled. A trial is compared with the one of the same content in the other folder, whatever
 each folder holds fixed at another level aside. What forbids a comparison (other data, another model, flags that did not
 hold) is named with its column. What this does *not* do: compare (`analysis.folders_cost`, `folders_bits`,
-`folders_accuracy` do), or write (`analysis.folders_page` does).
+`folders_accuracy` do), or write (`analysis.page.folders_page` does).
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.conditions import FACTORS, SEEDS, completed, place_columns, places
 from analysis.folders_differences import MAY_BE_APART, Difference, differences, levels_of, seen, texts_of
-from analysis.wording import count, listed
+from analysis.page.wording import count, listed
+from analysis.rows.conditions import FACTORS, SEEDS, completed, place_columns, places
 
 
 @dataclass(frozen=True, kw_only=True)

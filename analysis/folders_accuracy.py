@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import figures, verdicts
+from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import SEEDS, group_ids, short_names
 from analysis.folders import Matched
 from analysis.folders_bits import both_completed
-from analysis.intervals import holm, mismatch_bound, paired_p
-from analysis.verdicts import Judgement, judge, seed_sd
-from analysis.wording import count, known, percent, points
+from analysis.page.wording import count, known, percent, points
+from analysis.rows.conditions import SEEDS, group_ids, short_names
+from analysis.statistics import verdicts
+from analysis.statistics.intervals import holm, mismatch_bound, paired_p
+from analysis.statistics.verdicts import Judgement, judge, seed_sd
 
 TITLE = "What changed in accuracy?"
 HOW = (
@@ -95,7 +96,7 @@ def answer(matched: Matched, found: list[Compared]) -> Answer:
 
 def line_of(one: Compared) -> "figures.Line":
     """Return a comparison as a row of the summary figure."""
-    from analysis.colours import BLUE, colour_of
+    from analysis.figures.colours import BLUE, colour_of
 
     word = "identical" if one.identical else one.judgement.verdict
     return figures.Line(

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import figures, sameness
+from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import completed
 from analysis.divergence import WORDS
 from analysis.folders import Matched, Side
-from analysis.intervals import mismatch_bound
-from analysis.replicates import digested, replicate_pairs
-from analysis.sameness import DIGESTS, Sameness
-from analysis.wording import DASH, count, known, listed, number, percent
+from analysis.page.wording import DASH, count, known, listed, number, percent
+from analysis.rows import sameness
+from analysis.rows.conditions import completed
+from analysis.rows.replicates import digested, replicate_pairs
+from analysis.rows.sameness import DIGESTS, Sameness
+from analysis.statistics.intervals import mismatch_bound
 
 TITLE = "What changed in bits?"
 MOST_FOLLOWED = 1_000  # differing pairs that are followed step by step

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import figures, verdicts
+from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import FACTORS, MACHINE_FACTORS, completed, describe, short_names, varied
 from analysis.folders import Matched
-from analysis.intervals import Estimate, holm
+from analysis.page.wording import count, number, percent
+from analysis.rows.conditions import FACTORS, MACHINE_FACTORS, completed, describe, short_names, varied
+from analysis.statistics import verdicts
+from analysis.statistics.intervals import Estimate, holm
 from analysis.throughput import timed
-from analysis.wording import count, number, percent
 from lrbench.metrics import METRICS
 
 TITLE = "What changed in cost?"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.conditions import FACTORS
-from analysis.wording import count, level
+from analysis.page.wording import count, level
+from analysis.rows.conditions import FACTORS
 from lrbench.record import BY_NAME
 
 # why a column in which the folders differ matters

@@ -9,15 +9,16 @@ import sys
 
 import pandas as pd
 
-from analysis import conditions, figures
+from analysis import figures
 from analysis.answers import Answer
-from analysis.colours import colours_of
-from analysis.conditions import CUDNN_FLAGS, completed, short_names
-from analysis.contrasts import Contrast, Crossing, crossings
-from analysis.fronts import in_force
-from analysis.intervals import mismatch_bound
-from analysis.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
-from analysis.wording import after_colon, count, known, level, listed, percent, points
+from analysis.figures.colours import colours_of
+from analysis.page.wording import after_colon, count, known, level, listed, percent, points
+from analysis.rows import conditions
+from analysis.rows.conditions import CUDNN_FLAGS, completed, short_names
+from analysis.statistics.contrasts import Contrast, Crossing, crossings
+from analysis.statistics.fronts import in_force
+from analysis.statistics.intervals import mismatch_bound
+from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
 
 TITLE = "Does a flag change which scheduler leads?"
 NESTED = ()
@@ -199,6 +200,6 @@ def _figure_title(crossing: Crossing) -> str:
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("interaction"))

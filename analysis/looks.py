@@ -1,8 +1,9 @@
 """Is a study settled with the seeds that it has? Judged at each look, at the level that the look may spend.
 
 A study with `[until]` adds seeds look by look. At each one every comparison that it names is judged anew, so each look
-is stricter than 5 % (`analysis.spending`), and the error over all looks and over the comparisons of a family is 5 %.
-A study whose seeds are fixed has one look, at 5 %. What this does *not* do: run anything, or word the study's answers.
+is stricter than 5 % (`analysis.statistics.spending`), and the error over all looks and over the comparisons of a family
+is 5 %. A study whose seeds are fixed has one look, at 5 %. What this does *not* do: run anything, or word the study's
+answers.
 """
 
 from collections import Counter
@@ -11,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.arms import TUNED, at_look, called, comparable
 from analysis.comparisons import STANDING, Comparison, Setting, asked, compare_all
-from analysis.conditions import SEEDS, describe, group_ids
-from analysis.intervals import no_spread, paired_p
-from analysis.spending import t_levels
-from analysis.verdicts import INCONCLUSIVE
-from analysis.wording import count, listed
+from analysis.page.wording import count, listed
+from analysis.rows.arms import TUNED, at_look, called, comparable
+from analysis.rows.conditions import SEEDS, describe, group_ids
+from analysis.statistics.intervals import no_spread, paired_p
+from analysis.statistics.spending import t_levels
+from analysis.statistics.verdicts import INCONCLUSIVE
 from lrbench.study import Study
 
 LEVEL = 0.05

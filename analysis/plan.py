@@ -14,10 +14,17 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparisons import STANDING, Setting, asked, compare_all
-from analysis.conditions import CUDNN_FLAGS
-from analysis.intervals import no_spread, pooled_sd
-from analysis.power import MOST, PROBABILITY, equivalence_power, pairs_needed, smallest_detectable, smallest_sign_flip_p
-from analysis.spending import t_levels
+from analysis.rows.conditions import CUDNN_FLAGS
+from analysis.statistics.intervals import no_spread, pooled_sd
+from analysis.statistics.power import (
+    MOST,
+    PROBABILITY,
+    equivalence_power,
+    pairs_needed,
+    smallest_detectable,
+    smallest_sign_flip_p,
+)
+from analysis.statistics.spending import t_levels
 from lrbench.metrics import Metric, find_metric
 from lrbench.questions import Compare
 from lrbench.record import BY_NAME, FLAT, trial_columns

@@ -11,9 +11,9 @@ import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import completed, describe, place_columns, varied
+from analysis.page.wording import count, level, listed, percent, seconds
+from analysis.rows.conditions import completed, describe, place_columns, varied
 from analysis.throughput import timed
-from analysis.wording import count, level, listed, percent, seconds
 from lrbench.record import PRINTED
 
 TITLE = "What ran where?"
@@ -245,6 +245,6 @@ def _figure(rows: pd.DataFrame):
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("provenance"))

@@ -10,12 +10,13 @@ import sys
 
 import pandas as pd
 
-from analysis import conditions, divergence, figures
+from analysis import divergence, figures
 from analysis.answers import Answer
-from analysis.conditions import CUDNN_FLAGS, describe, varied
-from analysis.intervals import Estimate, mismatch_bound, sd_interval
-from analysis.replicates import Cell, cells, digested, seed_pairs
-from analysis.wording import count, known, listed, number, percent, points
+from analysis.page.wording import count, known, listed, number, percent, points
+from analysis.rows import conditions
+from analysis.rows.conditions import CUDNN_FLAGS, describe, varied
+from analysis.rows.replicates import Cell, cells, digested, seed_pairs
+from analysis.statistics.intervals import Estimate, mismatch_bound, sd_interval
 
 TITLE = "What do the flags buy?"
 HOW = (
@@ -277,6 +278,6 @@ def _figure(found: list[Cell]):
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("reproducibility"))

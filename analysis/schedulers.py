@@ -26,6 +26,6 @@ def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("schedulers"))

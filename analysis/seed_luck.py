@@ -2,7 +2,7 @@
 
 Nothing is drawn at random: every choice of seeds is counted, so the same rows give the same numbers. The seeds at hand
 stand for all seeds, and the more seeds a choice takes the less choices differ: shares near their end are too small.
-What this does *not* do: test (`analysis.verdicts` does), or pool settings that train differently.
+What this does *not* do: test (`analysis.statistics.verdicts` does), or pool settings that train differently.
 """
 
 from itertools import combinations
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparisons import TRAINING
-from analysis.conditions import completed, group_ids, levels, short_names
-from analysis.wording import count, percent, points
+from analysis.page.wording import count, percent, points
+from analysis.rows.conditions import completed, group_ids, levels, short_names
 
 MOST_CUTS = 20_000  # ways to cut the seeds in two that are counted: all of up to 16 seeds
 

@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import Estimate, no_spread, t_interval
-from analysis.outcomes import Outcomes
-from analysis.power import smallest_detectable
-from analysis.verdicts import EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, Judgement, judge
+from analysis.rows.outcomes import Outcomes
+from analysis.statistics.intervals import Estimate, no_spread, t_interval
+from analysis.statistics.power import smallest_detectable
+from analysis.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, Judgement, judge
 from lrbench.metrics import Metric, find_metric
 from lrbench.questions import Compare
 

@@ -5,7 +5,7 @@ Differences of ratio metrics come as logarithms, as they are compared. What this
 
 import math
 
-from analysis.wording import DASH, MINUS, known, number, percent, points
+from analysis.page.wording import DASH, MINUS, known, number, percent, points
 from lrbench.metrics import Metric, find_metric
 
 

@@ -15,15 +15,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis import conditions, figures
+from analysis import figures
 from analysis import throughput_words as words
 from analysis.answers import Answer
-from analysis.conditions import CUDNN_FLAGS, MACHINE_FACTORS, SEEDS, completed, describe, levels, varied
 from analysis.contrast import Contrast
-from analysis.intervals import holm, paired_p
+from analysis.page.wording import DASH, count, level, listed
+from analysis.rows import conditions
+from analysis.rows.conditions import CUDNN_FLAGS, MACHINE_FACTORS, SEEDS, completed, describe, levels, varied
+from analysis.statistics.intervals import holm, paired_p
+from analysis.statistics.verdicts import EQUIVALENT
 from analysis.throughput_words import INERT
-from analysis.verdicts import EQUIVALENT
-from analysis.wording import DASH, count, level, listed
 
 TITLE = "What do the flags cost?"
 MEASURED = ["samples_per_second", "first_step_seconds", "step_seconds_median"]
@@ -201,6 +202,6 @@ def _figure_title(found: list[Contrast], inert: bool) -> str:
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("throughput"))

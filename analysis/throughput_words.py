@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.advice import MOST_SEEDS, held_fixed, more_seeds, one_machine
-from analysis.conditions import CUDNN_FLAGS
 from analysis.contrast import Contrast
-from analysis.intervals import t_interval
-from analysis.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
-from analysis.wording import count, known, level, listed, number, percent, seconds
+from analysis.page.wording import count, known, level, listed, number, percent, seconds
+from analysis.rows.conditions import CUDNN_FLAGS
+from analysis.statistics.intervals import t_interval
+from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
 
 HOW = (
     "Each ratio compares two trials of one random block that agree in every other factor; the mean of the logarithms "

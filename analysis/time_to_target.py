@@ -12,14 +12,15 @@ import sys
 
 import pandas as pd
 
-from analysis import conditions, figures
+from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import completed, short_names
-from analysis.intervals import t_interval
-from analysis.reaching import Arm, Race, races
-from analysis.seed_tables import machine_note, parts
-from analysis.survival import FEWEST
-from analysis.wording import after_colon, count, level, listed, number, percent
+from analysis.page.wording import after_colon, count, level, listed, number, percent
+from analysis.rows import conditions
+from analysis.rows.conditions import completed, short_names
+from analysis.rows.reaching import Arm, Race, races
+from analysis.rows.seed_tables import machine_note, parts
+from analysis.statistics.intervals import t_interval
+from analysis.statistics.survival import FEWEST
 
 TITLE = "How long does each scheduler take to a target accuracy?"
 NESTED = ("val_accuracy_curve", "train_seconds_curve")
@@ -230,7 +231,7 @@ def table(found: list[Race]) -> pd.DataFrame:
 
 
 def _figure(found: list[Race]):
-    from analysis.time_to_target_figure import reach_curves
+    from analysis.figures.time_to_target import reach_curves
 
     drawn = [race for race in _preferred(found) if len(race.arms) > 0]
     if not drawn:
@@ -239,6 +240,6 @@ def _figure(found: list[Race]):
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("time_to_target"))

@@ -9,11 +9,12 @@ import sys
 
 import pandas as pd
 
-from analysis import conditions, figures
+from analysis import figures
 from analysis.answers import Answer
-from analysis.conditions import short_names
-from analysis.fronts import FEWEST, Condition, Trade, trades
-from analysis.wording import after_colon, count, level, listed, percent, points, seconds
+from analysis.page.wording import after_colon, count, level, listed, percent, points, seconds
+from analysis.rows import conditions
+from analysis.rows.conditions import short_names
+from analysis.statistics.fronts import FEWEST, Condition, Trade, trades
 
 TITLE = "Which conditions are worth their time?"
 NESTED = ()
@@ -169,7 +170,7 @@ def table(found: list[Trade]) -> pd.DataFrame:
 
 
 def _figure(found: list[Trade]):
-    from analysis.tradeoff_figure import scatter
+    from analysis.figures.tradeoff import scatter
 
     drawn = [trade for trade in found if len(trade.conditions) > 1]
     if not drawn:
@@ -178,6 +179,6 @@ def _figure(found: list[Trade]):
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("tradeoff"))

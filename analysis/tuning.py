@@ -9,13 +9,13 @@ import sys
 
 import pandas as pd
 
-from analysis import conditions
 from analysis.answers import Answer
-from analysis.conditions import SCHEDULE, varied
-from analysis.gains import Gain, gains, orders, runs
-from analysis.rates import Curve, choices, curves, tune_of
+from analysis.page.wording import DASH, level, number
+from analysis.rows import conditions
+from analysis.rows.conditions import SCHEDULE, varied
+from analysis.rows.gains import Gain, gains, orders, runs
+from analysis.rows.rates import Curve, choices, curves, tune_of
 from analysis.tuning_words import advice, caveats, headline, names_of, notes, rate_of, sentences
-from analysis.wording import DASH, level, number
 from lrbench.stages import TUNED
 from lrbench.tuning import Choice
 
@@ -38,8 +38,8 @@ def arms(rows: pd.DataFrame, record: dict | None = None) -> pd.Series:
     """Name the arm of each row of a comparison: its scheduler's call as the grid has it, whatever was chosen for it.
 
     With how it is stepped, where that varies. Two arms of a class that were tuned to the same setting share its trials;
-    these go by the arm that has that call in the grid, or by the first of the two: `analysis.gains.runs` has the rows
-    of each. Without the trials that chose among the rows, study.json (`record`) tells what was chosen.
+    these go by the arm that has that call in the grid, or by the first of the two: `analysis.rows.gains.runs` has the
+    rows of each. Without the trials that chose among the rows, study.json (`record`) tells what was chosen.
     """
     names = rows["scheduler"].astype(str)
     tuned = rows[rows["tuning"].astype(object) == TUNED]
@@ -86,7 +86,7 @@ def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
 def _figure(found: list[Curve]):
     def draw():
         from analysis.figures import message
-        from analysis.tuning_figure import sensitivity
+        from analysis.figures.tuning import sensitivity
 
         return sensitivity(found) if found else message("Every scheduler was run at one base_lr")
 
@@ -142,6 +142,6 @@ def _gained(gain: Gain | None) -> dict:
 
 
 if __name__ == "__main__":
-    from analysis.command import main
+    from analysis.page.command import main
 
     sys.exit(main("tuning"))

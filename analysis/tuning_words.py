@@ -1,16 +1,16 @@
 """What is said of tuning: which rates were chosen, whether they lie at an edge, what they bought, what to do next.
 
-What this does *not* do: compute (`analysis.rates` and `analysis.gains` do).
+What this does *not* do: compute (`analysis.rows.rates` and `analysis.rows.gains` do).
 """
 
 from collections.abc import Sequence
 
-from analysis.conditions import short_names
-from analysis.gains import METRIC, Gain, Orders
-from analysis.rates import PEAK, Curve
+from analysis.page.wording import after_colon, count, known, listed, number
+from analysis.rows.conditions import short_names
+from analysis.rows.gains import METRIC, Gain, Orders
+from analysis.rows.rates import PEAK, Curve
 from analysis.sizes import bare, plain, signed
-from analysis.verdicts import BETTER, EQUIVALENT, WORSE
-from analysis.wording import after_colon, count, known, listed, number
+from analysis.statistics.verdicts import BETTER, EQUIVALENT, WORSE
 from lrbench.metrics import find_metric
 from lrbench.tuning import Tune
 

@@ -179,7 +179,7 @@ def report(
 
     _one_of("--format", format_, ("all", "html", "md", "ipynb"))
     read_study_record(folder)  # a folder that holds no study is told before the slow imports
-    from analysis.report import write_report
+    from analysis.page.report import write_report
 
     paths = write_report(folder, out, progress=lambda text: typer.echo(text, err=True), format=format_)
     typer.echo(f"report: {paths.written[0]}")
@@ -191,7 +191,7 @@ def show(folder: Folder) -> None:
     from lrbench.store import load, read_study_record
 
     record = read_study_record(folder)
-    from analysis.show import print_study
+    from analysis.page.show import print_study
 
     print_study(load(folder), record, folder)
 
@@ -236,7 +236,7 @@ def compare(
 
     for folder in (folder_a, folder_b):  # a folder that holds no study is told before the slow imports
         read_study_record(folder)
-    from analysis.folders_page import compare_command
+    from analysis.page.folders_page import compare_command
 
     raise typer.Exit(compare_command(folder_a, folder_b, out, json_))
 
@@ -331,7 +331,7 @@ def claims(
     from lrbench.claims.run import DEFAULT_FOLDER, claims_command
 
     code = claims_command(only, json_, out)
-    from analysis.claims_page import write_page
+    from analysis.page.claims_page import write_page
 
     page = write_page(out or DEFAULT_FOLDER)
     typer.echo(f"page: {page.html}", err=json_)

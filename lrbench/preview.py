@@ -2,8 +2,8 @@
 
 Each argument is a study, whose schedulers are drawn with its own base_lr, epochs and warm-up, or a scheduler as torch
 writes it. What this does *not* do: read the arguments (`lrbench.preview_plans`), build schedulers
-(`lrbench.trial.curves`, the only torch here), or draw (`lrbench.sparkline` for the terminal, `analysis.preview_figure`
-and `analysis.gallery` for files).
+(`lrbench.trial.curves`, the only torch here), or draw (`lrbench.sparkline` for the terminal, `analysis.figures.preview`
+and `analysis.page.gallery` for files).
 """
 
 import json
@@ -120,7 +120,7 @@ def preview_command(
     )
     drawn = compute(plans)
     if out is not None:
-        from analysis.preview_figure import draw, save
+        from analysis.figures.preview import draw, save
 
         save(draw(drawn), out)
     if as_json:
@@ -229,7 +229,7 @@ def gallery_command(folder: Path) -> None:
 
     Raises InputError where it cannot be written.
     """
-    from analysis.gallery import write_gallery
+    from analysis.page.gallery import write_gallery
     from lrbench.explain import explanation, names
 
     told = [explanation(name) for name in names()]

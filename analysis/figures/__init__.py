@@ -3,7 +3,7 @@
 Nothing is shown or global. What this does *not* do: compute or choose; the answers do.
 """
 
-from analysis.colours import DOTS, FAINT, INK, QUIET
+from analysis.figures.colours import DOTS, FAINT, INK, QUIET
 from analysis.figures.comparison import comparison
 from analysis.figures.drift import drift
 from analysis.figures.forest import Group, Line, forest, summary

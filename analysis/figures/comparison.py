@@ -6,8 +6,8 @@ What this does *not* do: compute or choose; the answers do.
 import math
 import textwrap
 
-from analysis.colours import DOTS, FAINT, QUIET, SHADE, colours_of, is_scheduler, marker_of
 from analysis.figures import marks
+from analysis.figures.colours import DOTS, FAINT, QUIET, SHADE, colours_of, is_scheduler, marker_of
 from analysis.figures.frame import canvas, styled
 
 _MOST_SEED_LINES = 40

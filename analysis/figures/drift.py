@@ -3,7 +3,7 @@
 What this does *not* do: compute or choose; the answers do.
 """
 
-from analysis.colours import BLUE, CRIMSON, QUIET
+from analysis.figures.colours import BLUE, CRIMSON, QUIET
 from analysis.figures.frame import canvas, styled
 
 _MOST_DOTS = 2_000

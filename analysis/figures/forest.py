@@ -5,10 +5,10 @@ What this does *not* do: compute or choose; the answers do.
 
 from dataclasses import dataclass
 
-from analysis.colours import BLUE, INK, QUIET, SHADE
 from analysis.figures import marks
+from analysis.figures.colours import BLUE, INK, QUIET, SHADE
 from analysis.figures.frame import canvas, styled
-from analysis.intervals import Estimate
+from analysis.statistics.intervals import Estimate
 
 PART = "#7fa8d8"  # of a row that is a part of the row above it
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 
-from analysis.colours import DARK, FAINT, GRID, HUES, INK, QUIET
+from analysis.figures.colours import DARK, FAINT, GRID, HUES, INK, QUIET
 
 WIDTH_INCHES = 7.0
 DPI = 100
@@ -67,7 +67,7 @@ def styled(draw):
 def palette(num_colors: int) -> list[tuple[float, float, float]]:
     """Return so many colours that colour-blind readers can tell apart, as (r, g, b); beyond eight they repeat.
 
-    For what is no scheduler: those have colours of their own (`analysis.colours`).
+    For what is no scheduler: those have colours of their own (`analysis.figures.colours`).
     """
     from matplotlib.colors import to_rgb
 

@@ -5,8 +5,8 @@ What this does *not* do: compute or choose; the answers do.
 
 import math
 
-from analysis.colours import BLUE, FAINT, QUIET, VERMILLION
 from analysis.figures import marks
+from analysis.figures.colours import BLUE, FAINT, QUIET, VERMILLION
 from analysis.figures.frame import canvas, styled
 
 

@@ -7,7 +7,7 @@ import textwrap
 
 import numpy as np
 
-from analysis.colours import DOTS, INK, QUIET
+from analysis.figures.colours import DOTS, INK, QUIET
 
 MOST_DOTS = 80  # of one row; more are sampled evenly over their order
 LEAST_FOR_CLOUD = 12  # single values say more than a density made of fewer

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.conditions import CUDNN_FLAGS
+from analysis.rows.conditions import CUDNN_FLAGS
 from lrbench import store
 from lrbench.record import CATEGORICAL, arrow_schema, check_row, trial_columns
 from lrbench.study import blocks, parse_study

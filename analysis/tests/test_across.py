@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from analysis.across import answer, applies
-from analysis.fields import fields, profile, stratified_iqm
+from analysis.page.wording import displayed
+from analysis.rows.fields import fields, profile, stratified_iqm
 from analysis.tests.simulate import Truth, simulate, study_of
-from analysis.wording import displayed
 
 SCHEDULERS = ["ConstantLR(factor=1.0)", "StepLR(step_size=1, gamma=0.5)", "CosineAnnealingLR(T_max=4)"]
 TRUTH = Truth(

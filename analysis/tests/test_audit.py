@@ -10,8 +10,8 @@ import pytest
 from analysis.audit import BITS, Arm, Audit, Repeats, arms, first_difference, ratio, read_audit, speed
 from analysis.audit_faults import Fault, faults
 from analysis.audit_findings import findings, recommend
-from analysis.audit_page import as_html, as_json_text, print_audit, table, write_page
-from analysis.intervals import Estimate
+from analysis.page.audit_page import as_html, as_json_text, print_audit, table, write_page
+from analysis.statistics.intervals import Estimate
 from lrbench.diverge.steps import Mismatch
 from lrbench.errors import InputError
 from lrbench.record import NAMES

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.bootstrap import STATISTICS, bca_paired, bca_unpaired, iqm
+from analysis.statistics.bootstrap import STATISTICS, bca_paired, bca_unpaired, iqm
 
 VALUES = np.random.default_rng(0).lognormal(size=15)
 

@@ -31,10 +31,10 @@ from analysis.calibration_cells import (
     unpaired_cells,
     welch_each,
 )
-from analysis.equivalence import tost_p
-from analysis.intervals import paired_p, welch_p
-from analysis.noise import NOISES, SEED_SD, arms, rivals, strangers
-from analysis.verdicts import judge, verdict
+from analysis.statistics.equivalence import tost_p
+from analysis.statistics.intervals import paired_p, welch_p
+from analysis.statistics.noise import NOISES, SEED_SD, arms, rivals, strangers
+from analysis.statistics.verdicts import judge, verdict
 
 QUICKSTART = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis import churn_map
+from analysis.figures import churn_map
 from analysis.tests.simulate import simulate, study_of
 
 SCHEDULERS = ["StepLR(step_size=2)", {"name": "ConstantLR", "factor": 1.0}]

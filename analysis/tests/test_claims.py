@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.claims import answer, matrix, place_of, read_findings
-from analysis.claims_page import write_page
+from analysis.page.claims_page import write_page
 from lrbench.claims import tables
 from lrbench.errors import InputError
 

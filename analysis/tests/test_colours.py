@@ -9,9 +9,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from analysis import colours
-from analysis.colours import DARK, HUES, INK, QUIET, colour_of, colours_of, is_scheduler, line_of, marker_of
-from analysis.figures import frame, marks
+from analysis.figures import colours, frame, marks
+from analysis.figures.colours import DARK, HUES, INK, QUIET, colour_of, colours_of, is_scheduler, line_of, marker_of
 
 TORCH = (
     "LambdaLR",
@@ -91,7 +90,7 @@ def test_every_scheduler_of_torch_has_a_look_of_its_own():
 def test_a_scheduler_has_one_colour_everywhere():
     """By its class, its call or its short name, and in another process too, where Python's own hashes differ."""
     assert colour_of("StepLR") == colour_of("StepLR(step_size=3, gamma=0.1)") == colour_of("StepLR(gamma=0.1, …)")
-    code = "from analysis.colours import colour_of; print(colour_of('REXLR'), colour_of('my_module_LR(a=1)'))"
+    code = "from analysis.figures.colours import colour_of; print(colour_of('REXLR'), colour_of('my_module_LR(a=1)'))"
     said = {
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         for _ in range(2)
@@ -109,7 +108,7 @@ def test_arms_of_one_class_are_shades():
 
 def test_the_dark_page_is_the_ground_of_dark_figures():
     """The style sheet's dark page has the colour that figures turn their ground to."""
-    from analysis.report import templates_folder
+    from analysis.page.report import templates_folder
 
     sheet = (templates_folder() / "page" / "page.css").read_text(encoding="utf-8")
     assert re.search(r"prefers-color-scheme: dark.*?--page: (#\w+)", sheet, re.DOTALL)[1] == DARK["#ffffff"]

@@ -10,10 +10,10 @@ from analysis import sizes
 from analysis.answers import all_answers, answer, questions
 from analysis.compared import answer as compared
 from analysis.comparisons import compare, compare_all
-from analysis.intervals import paired_p
+from analysis.page.wording import displayed
+from analysis.statistics.intervals import paired_p
 from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
 from analysis.tests.test_edges import DEGENERATE, check_words, draw
-from analysis.wording import displayed
 from lrbench.metrics import METRICS
 from lrbench.questions import Compare
 

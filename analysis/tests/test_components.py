@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from analysis.components import answer, applies, sources
-from analysis.intervals import between_sd
-from analysis.luck import disagreement_sd, distribution_sd_of, labels_of, luck
-from analysis.nested import bootstrap_seed_sd, seeds_and_runs
+from analysis.page.wording import displayed
+from analysis.statistics.intervals import between_sd
+from analysis.statistics.luck import disagreement_sd, distribution_sd_of, labels_of, luck
+from analysis.statistics.nested import bootstrap_seed_sd, seeds_and_runs
+from analysis.statistics.variance import distribution_sd, independent_error_sd
 from analysis.tests.simulate import Truth, simulate, study_of
-from analysis.variance import distribution_sd, independent_error_sd
-from analysis.wording import displayed
 
 SCHEDULERS = ["ConstantLR(factor=1.0)", "StepLR(step_size=1, gamma=0.5)"]
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.dispersion import (
+from analysis.statistics.dispersion import (
     brown_forsythe_p,
     compare_spreads,
     detectable_spread_ratio,

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import divergence, divergence_figure
+from analysis import divergence
+from analysis.figures import divergence as divergence_figure
 from analysis.figures import style
-from analysis.replicates import digested
-from analysis.sameness import FLAT, NESTED, STEP_DIGESTS
+from analysis.rows.replicates import digested
+from analysis.rows.sameness import FLAT, NESTED, STEP_DIGESTS
 from analysis.tests.simulate import simulate, study_of
 from lrbench.record import BY_NAME
 

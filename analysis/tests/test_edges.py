@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import churn_map, learning_curves, pages, sections, summary
 from analysis.answers import NAMES, NESTED, all_answers
-from analysis.figures import style
-from analysis.overview import headline, main_table
-from analysis.planned import Progress
+from analysis.figures import churn_map, learning_curves, style
+from analysis.page import pages, sections, summary
+from analysis.page.overview import headline, main_table
+from analysis.page.wording import displayed
 from analysis.provenance import failures
+from analysis.rows.planned import Progress
 from analysis.tests.simulate import Truth, simulate, study_of
-from analysis.wording import displayed
 from lrbench.record import BY_NAME, FLAT
 
 SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "StepLR", "step_size": "30%"}]

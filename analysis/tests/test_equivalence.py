@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.equivalence import tost_p, within
+from analysis.statistics.equivalence import tost_p, within
 
 
 def test_tost_by_hand():

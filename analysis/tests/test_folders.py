@@ -15,7 +15,7 @@ import pytest
 
 from analysis import folders_accuracy, folders_bits, folders_cost
 from analysis.folders import about, difference_table, match
-from analysis.folders_page import as_json_text, compare, compare_command, print_comparison, write_page
+from analysis.page.folders_page import as_json_text, compare, compare_command, print_comparison, write_page
 from analysis.tests.simulate import Truth, simulated_rows, study_of
 from lrbench import store
 from lrbench.errors import InputError

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis.gallery import write_gallery
+from analysis.page.gallery import write_gallery
 from lrbench.errors import InputError
 from lrbench.explain import explanation, names
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.growth import growth, middle
+from analysis.statistics.growth import growth, middle
 
 STEPS = np.arange(300)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.contrasts import crossings, interaction_p, interactions
 from analysis.interaction import answer, applies
+from analysis.page.wording import displayed
+from analysis.statistics.contrasts import crossings, interaction_p, interactions
 from analysis.tests.simulate import Truth, simulate, study_of
-from analysis.wording import displayed
 
 SCHEDULERS = ["ConstantLR(factor=1.0)", "StepLR(step_size=1, gamma=0.5)", "CosineAnnealingLR(T_max=4)"]
 NOISY = Truth(seed_sd=0.01, identical=False, identical_if_deterministic=False, run_sd=0.003, inert=False, accuracy=0.9)

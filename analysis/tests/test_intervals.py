@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import intervals
-from analysis.intervals import (
+from analysis.statistics import intervals
+from analysis.statistics.intervals import (
     Estimate,
     between_sd,
     break_even,

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.comparisons import compare
 from analysis.looks import decide
-from analysis.spending import t_levels
+from analysis.statistics.spending import t_levels
 from analysis.tests.simulate import Truth, simulate, study_of
 
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}

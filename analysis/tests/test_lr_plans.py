@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from analysis.lr_plans import plan_sentences, plan_violations
-from analysis.overview import headline
+from analysis.page.overview import headline
+from analysis.rows.lr_plans import plan_sentences, plan_violations
 from analysis.tests.simulate import Truth, simulate, study_of
 
 STEP = {"name": "StepLR", "step_size": 3}

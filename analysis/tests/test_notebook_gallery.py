@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.notebook_gallery import EXAMPLES, execute, main, write_gallery
-from analysis.report import templates_folder
+from analysis.page.notebook_gallery import EXAMPLES, execute, main, write_gallery
+from analysis.page.report import templates_folder
 from lrbench.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from analysis.claims import read_findings
-from analysis.claims_page import write_page
-from analysis.notes import TITLE, Note, limits_of, read_notes, standings, word_of
+from analysis.page.claims_page import write_page
+from analysis.page.notes import TITLE, Note, limits_of, read_notes, standings, word_of
 from analysis.tests.test_claims import Balanced, claim, write
 
 NOTE = Note(sentence="it is so", so_if=("C1a",), not_so_if=("C1c",))

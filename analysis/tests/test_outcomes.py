@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.comparisons import settings
-from analysis.outcomes import guessing, outcomes
+from analysis.rows.outcomes import guessing, outcomes
 from analysis.schedulers import answer
 from analysis.tests.simulate import Truth, simulate, study_of
 from lrbench.metrics import METRICS

@@ -2,9 +2,9 @@
 
 import pytest
 
-from analysis.conditions import levels, short_names, varied
-from analysis.overview import headline, main_table
-from analysis.planned import Progress, progress
+from analysis.page.overview import headline, main_table
+from analysis.rows.conditions import levels, short_names, varied
+from analysis.rows.planned import Progress, progress
 from analysis.schedulers import answer
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.throughput import INERT

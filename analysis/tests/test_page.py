@@ -2,10 +2,10 @@
 
 import pytest
 
-from analysis.report import write_report
+from analysis.page.report import write_report
+from analysis.statistics.verdicts import VERDICTS
 from analysis.tests import browser
 from analysis.tests.simulate import Truth, study_of, write_study
-from analysis.verdicts import VERDICTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not browser.CHROMIUM, reason=browser.WHY_NOT)]
 

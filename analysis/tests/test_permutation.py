@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.permutation import permutation_each, permutation_p, sign_flip_each, sign_flip_p
+from analysis.statistics.permutation import permutation_each, permutation_p, sign_flip_each, sign_flip_p
 
 
 def test_sign_flip_by_hand():

@@ -7,9 +7,9 @@ import pytest
 from scipy import special, stats
 from statsmodels.stats.power import TTestPower
 
-from analysis.intervals import holm
 from analysis.plan import Scatter, blind_spots, scatter_in, sight, sights
-from analysis.spending import t_levels
+from analysis.statistics.intervals import holm
+from analysis.statistics.spending import t_levels
 from analysis.tests.looking import over_looks
 from analysis.tests.simulate import Truth, simulate, study_of
 from lrbench.questions import Compare

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from analysis.equivalence import tost_p
-from analysis.intervals import paired_p
-from analysis.power import (
+from analysis.statistics.equivalence import tost_p
+from analysis.statistics.intervals import paired_p
+from analysis.statistics.power import (
     equivalence_power,
     pairs_needed,
     power,

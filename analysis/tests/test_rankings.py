@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.rankings import kendall_tau, misranking, misranking_interval, moved, tau_interval
+from analysis.statistics.rankings import kendall_tau, misranking, misranking_interval, moved, tau_interval
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.ranks import block_ranks, cliques, critical_difference, friedman, stratified_ranks
+from analysis.statistics.ranks import block_ranks, cliques, critical_difference, friedman, stratified_ranks
 
 # Demšar (JMLR 7, 2006), table 6: AUC of C4.5, with m, with cf, with both, on 14 data sets; where the table rounds two
 # alike and ranks them apart, the second is a little less here

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.replicates import cells, digested, machine_parts, poke_pairs, pokes
+from analysis.rows.replicates import cells, digested, machine_parts, poke_pairs, pokes
 from analysis.tests.simulate import Truth, simulate, study_of
 
 POKED = {"seed": "0-2", "poke_ulps": [0, 1, 8]}

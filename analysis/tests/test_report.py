@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.colours import DARK, INK
 from analysis.figures import both_ways
-from analysis.report import ReportPaths, templates_folder, write_report
+from analysis.figures.colours import DARK, INK
+from analysis.page.report import ReportPaths, templates_folder, write_report
 from analysis.tests.simulate import Truth, study_of, write_study
 from analysis.tests.test_colours import contrast
 from lrbench.errors import InputError
@@ -32,7 +32,7 @@ def written(tmp_path_factory) -> tuple[Path, ReportPaths, subprocess.CompletedPr
     home, elsewhere = base / "home", base / "elsewhere"
     home.mkdir()
     elsewhere.mkdir()
-    code = "import sys; from analysis.report import write_report; write_report(sys.argv[1], progress=print)"
+    code = "import sys; from analysis.page.report import write_report; write_report(sys.argv[1], progress=print)"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON", "XDG", "MPL"))}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, "../a study, with spaces"],

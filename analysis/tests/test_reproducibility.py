@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis import reproducibility
-from analysis.replicates import cells, churn, digested, max_difference, replicate_pairs, seed_pairs
+from analysis.rows.replicates import cells, churn, digested, max_difference, replicate_pairs, seed_pairs
 from analysis.tests.simulate import Truth, simulate, study_of
 
 DETERMINISTIC = {"seed": "0-9", "cudnn_deterministic": [False, True]}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lrbench
-from analysis.sameness import DIGESTS, EQUAL, UNKNOWN, compare, distance
+from analysis.rows.sameness import DIGESTS, EQUAL, UNKNOWN, compare, distance
 from analysis.tests.simulate import frame
 from lrbench.record import check_row
 from lrbench.ulps import distance as ulps_distance

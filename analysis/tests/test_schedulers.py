@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from analysis import learning_curves, schedulers
+from analysis import schedulers
 from analysis.comparisons import settings
-from analysis.figures import palette, style
-from analysis.intervals import paired_p
+from analysis.figures import learning_curves, palette, style
 from analysis.schedulers import answer
+from analysis.statistics.intervals import paired_p
 from analysis.tests.simulate import Truth, simulate, study_of
 
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}

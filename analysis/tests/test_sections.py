@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis import sections
+from analysis.page import sections
 from analysis.tests.simulate import Truth, simulate, study_of, write_study
 from lrbench.store import read_study_record
 

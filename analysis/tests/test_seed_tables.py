@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.seed_tables import machine_note, parts
+from analysis.rows.seed_tables import machine_note, parts
 from analysis.tests.simulate import simulate, study_of
 
 SCHEDULERS = ["StepLR(step_size=1, gamma=0.5)", "ConstantLR(factor=1.0)"]

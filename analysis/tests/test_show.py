@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from analysis.show import print_study
+from analysis.page.show import print_study
 from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
 
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}

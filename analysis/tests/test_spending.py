@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.spending import SPENDINGS, overall_p, share_spent, spent, t_levels
+from analysis.statistics.spending import SPENDINGS, overall_p, share_spent, spent, t_levels
 from analysis.tests.looking import SHAPES, over_looks
 
 EQUAL_LOOKS = [
@@ -84,7 +84,7 @@ def test_overall_p_at_its_ends():
 
 def test_levels_repeat_exactly():
     """The part that is held back comes from a simulation with one seed: the same in every process."""
-    from analysis.spending import _parts_used
+    from analysis.statistics.spending import _parts_used
 
     first = t_levels((4, 9), "pocock")
     _parts_used.cache_clear()

@@ -5,9 +5,9 @@ import doctest
 import pandas as pd
 import pytest
 
-from analysis import markup, summary
+from analysis.page import markup, summary
+from analysis.statistics.verdicts import VERDICTS
 from analysis.tests.simulate import Truth, simulate, study_of
-from analysis.verdicts import VERDICTS
 
 SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "StepLR", "step_size": "30%"}, "CosineAnnealingLR"]
 GRID = {"seed": "0-9", "cudnn_benchmark": [False, True], "scheduler": SCHEDULERS}

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from analysis.survival import kaplan_meier, median_time
+from analysis.statistics.survival import kaplan_meier, median_time
 
 
 def test_the_curve_by_hand():

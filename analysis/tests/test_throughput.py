@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import provenance, throughput
-from analysis.intervals import holm, paired_p
+from analysis.statistics.intervals import holm, paired_p
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.throughput import INERT, contrasts, noise_floor, timed
 from lrbench.record import FLAT

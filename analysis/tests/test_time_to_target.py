@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.reaching import first_reach, races
-from analysis.survival import kaplan_meier
+from analysis.page.wording import displayed
+from analysis.rows.reaching import first_reach, races
+from analysis.statistics.survival import kaplan_meier
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.time_to_target import answer, applies
-from analysis.wording import displayed
 
 SCHEDULERS = ["ConstantLR(factor=1.0)", "StepLR(step_size=1, gamma=0.5)"]
 CONSTANT, STEP = SCHEDULERS

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.fronts import front_shares, in_force, pareto, trades
+from analysis.page.wording import displayed
+from analysis.statistics.fronts import front_shares, in_force, pareto, trades
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.tradeoff import answer, applies
-from analysis.wording import displayed
 
 SCHEDULERS = ["ConstantLR(factor=1.0)", "StepLR(step_size=1, gamma=0.5)", "CosineAnnealingLR(T_max=4)"]
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from analysis import tuning
-from analysis.gains import gains, orders, runs
-from analysis.rates import Curve, Point, choices, curves
+from analysis.figures.tuning import sensitivity
+from analysis.rows.gains import gains, orders, runs
+from analysis.rows.rates import Curve, Point, choices, curves
 from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
-from analysis.tuning_figure import sensitivity
 from analysis.tuning_words import names_of, rate_of
 from lrbench.metrics import find_metric
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.variance import (
+from analysis.statistics.variance import (
     binomial_sd,
     crossed_components,
     distribution_sd,

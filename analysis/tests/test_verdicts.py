@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from analysis import verdicts
-from analysis.equivalence import tost_p
-from analysis.intervals import clopper_pearson, paired_p, t_interval
-from analysis.permutation import sign_flip_p
-from analysis.power import seeds_to_settle, smallest_detectable
-from analysis.verdicts import VERDICTS, judge, meaningful, seed_sd, verdict
+from analysis.statistics import verdicts
+from analysis.statistics.equivalence import tost_p
+from analysis.statistics.intervals import clopper_pearson, paired_p, t_interval
+from analysis.statistics.permutation import sign_flip_p
+from analysis.statistics.power import seeds_to_settle, smallest_detectable
+from analysis.statistics.verdicts import VERDICTS, judge, meaningful, seed_sd, verdict
 
 AHEAD = [0.010, 0.012, 0.008, 0.011, 0.009, 0.010]
 CLOSE = [0.001, -0.001, 0.0005, -0.0005, 0.001, -0.001]

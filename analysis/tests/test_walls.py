@@ -12,7 +12,8 @@ import analysis
 from analysis.answers import NAMES
 from analysis.tests.simulate import study_of, write_study
 
-MODULES = [m.name for m in pkgutil.iter_modules(analysis.__path__) if not m.ispkg]
+EVERYWHERE = [m.name.removeprefix("analysis.") for m in pkgutil.walk_packages(analysis.__path__, "analysis.")]
+MODULES = [name for name in EVERYWHERE if not name.startswith("tests")]
 
 
 def loaded(code: str) -> set[str]:
@@ -41,7 +42,7 @@ def test_examples_in_docstrings_are_true(name):
 
 def test_there_are_examples():
     """The modules of words and conditions are explained by examples."""
-    for name in ("wording", "conditions", "intervals"):
+    for name in ("page.wording", "rows.conditions", "statistics.intervals"):
         assert doctest.testmod(import_module(f"analysis.{name}")).attempted > 0
 
 

@@ -3,13 +3,13 @@
 import pandas as pd
 import pytest
 
-from analysis.conditions import completed
-from analysis.overview import main_table
+from analysis.page.overview import main_table
+from analysis.page.ways_back import lines, way_back
 from analysis.provenance import failures
-from analysis.replicates import digested
+from analysis.rows.conditions import completed
+from analysis.rows.replicates import digested
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.throughput import timed
-from analysis.ways_back import lines, way_back
 
 SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "StepLR", "step_size": "30%"}]
 GRID = {"seed": "0-2", "cudnn_benchmark": [False, True], "scheduler": SCHEDULERS, "clip_grad_norm": ["off", 1.0]}

@@ -55,7 +55,7 @@ def audit_command(asked: Asked, out: Path | None = None, as_json: bool = False) 
         say("interrupted; the same command goes on where it stopped")
         raise
     from analysis.audit import read_audit
-    from analysis.audit_page import as_json_text, print_audit, write_page
+    from analysis.page.audit_page import as_json_text, print_audit, write_page
 
     made = read_audit(folder)
     paths = write_page(made)

@@ -259,7 +259,7 @@ def c2e(room: Room) -> Verdict:
 )
 def c2f(room: Room) -> Verdict:
     """Repeats of one seed with deterministic=False scatter in accuracy as much as seeds do (ratio of SDs 1)."""
-    from analysis.intervals import pooled_sd
+    from analysis.statistics.intervals import pooled_sd
 
     rows = room.once(accuracy_arms)
     repeats = [*rows["off"], *rows["again"]]

@@ -38,8 +38,8 @@ def ratio_of(log_ratios) -> Ratio:
     """
     import numpy as np
 
-    from analysis.intervals import no_spread, paired_p, t_interval
-    from analysis.power import smallest_detectable
+    from analysis.statistics.intervals import no_spread, paired_p, t_interval
+    from analysis.statistics.power import smallest_detectable
 
     log_ratios = np.asarray(log_ratios, dtype=float)
     found = t_interval(log_ratios).map(np.exp)
@@ -123,14 +123,15 @@ def equivalence(differences, margin: float) -> Equivalence:
 
 
 def sd_ratio(sd: float, degrees: int, other_sd: float, other_degrees: int):
-    """Return sd / other_sd with its 95 % interval (analysis.intervals.Estimate): independent SDs of normal values.
+    """Return sd / other_sd with its 95 % interval (analysis.statistics.intervals.Estimate): independent SDs of normal
+    values.
 
     The ratio of variances follows F; where one is exactly 0 the interval is that value alone, as bits and not chance
     made it. No degree of freedom, or other_sd 0: no bound.
     """
     from scipy import stats
 
-    from analysis.intervals import Estimate
+    from analysis.statistics.intervals import Estimate
 
     if min(degrees, other_degrees) < 1 or other_sd == 0 or math.isnan(sd + other_sd):
         return Estimate(value=math.nan, low=0.0, high=math.inf, n=min(degrees, other_degrees))
@@ -147,6 +148,6 @@ def different(p_values) -> list[bool]:
     >>> different([0.01, 0.04, 0.5])
     [True, False, False]
     """
-    from analysis.intervals import holm
+    from analysis.statistics.intervals import holm
 
     return [bool(p < LEVEL) for p in holm(p_values)]

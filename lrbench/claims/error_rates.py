@@ -57,7 +57,7 @@ def accuracy_alarms(rows, num_arms: int, num_seeds: int, seed: int) -> Iterator[
     import numpy as np
 
     from analysis.comparisons import settings
-    from analysis.conditions import FACTORS, SEEDS
+    from analysis.rows.conditions import FACTORS, SEEDS
 
     rows = rows[[*FACTORS, *SEEDS, "replicate", "status", "final_accuracy", "final_loss"]]
     rng = np.random.default_rng(seed)
@@ -77,7 +77,7 @@ def throughput_alarms(rows, seed: int) -> Iterator[bool]:
     """
     import numpy as np
 
-    from analysis.conditions import FACTORS, SEEDS
+    from analysis.rows.conditions import FACTORS, SEEDS
     from analysis.throughput import MEASURED, contrasts, timed
 
     rng = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def interval_alarms(draw: Callable, num_pairs: int, seed: int) -> Iterator[bool]
     """Tell, try after try, whether Student's interval of paired differences left out 0, their true mean."""
     import numpy as np
 
-    from analysis.intervals import t_interval
+    from analysis.statistics.intervals import t_interval
 
     rng = np.random.default_rng(seed)
     while True:
@@ -128,7 +128,7 @@ def exact_bound_rate(num_pairs: int) -> float:
     import numpy as np
     from scipy import stats
 
-    from analysis.intervals import mismatch_bound
+    from analysis.statistics.intervals import mismatch_bound
 
     bounds = np.array([mismatch_bound(k, num_pairs) for k in range(num_pairs + 1)])
     shares = np.arange(1, 1000) / 1000

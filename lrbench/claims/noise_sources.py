@@ -65,7 +65,7 @@ def _repeated(rows) -> str:
 
 def judge_l7(layouts: dict, about_repeats: str) -> Verdict:
     """Each layout is (seeds of all else, levels of one source); the share is what changing that source alone gives."""
-    from analysis.variance import detectable_share, share_of_columns
+    from analysis.statistics.variance import detectable_share, share_of_columns
 
     confidence = 1 - (1 - CONFIDENCE) / len(layouts)
     shares = {source: share_of_columns(table, confidence) for source, table in layouts.items()}
@@ -115,7 +115,7 @@ def l10(room: Room) -> Verdict:
 
 def judge_l10(rows) -> Verdict:
     """Ratios at each length; the longest against the shortest, seeds resampled for both together."""
-    from analysis.variance import ratio_of_means, share_of_columns
+    from analysis.statistics.variance import ratio_of_means, share_of_columns
 
     evidence, draws = [], {}
     lengths = sorted(rows["epochs"].unique().tolist())

@@ -38,7 +38,7 @@ def v19(room: Room) -> Verdict:
 
 def judge_v19(short, long) -> Verdict:
     """Judge the rows of poked and plain trials: short ones with digests at each step, and long ones."""
-    from analysis.variance import ratio_of_means
+    from analysis.statistics.variance import ratio_of_means
 
     first = first_step(short)
     evidence = [*first, *churn(short, SHORT_EPOCHS), *churn(long, LONG_EPOCHS)]

@@ -31,7 +31,7 @@ def repeated(room: Room):
 @claim(id="D1", where="C", kind="E", expected="yes", source="torch's note on reproducibility", gate=True)
 def d1(room: Room) -> Verdict:
     """On a CPU, in fp32 and at a fixed number of threads, the same trial in fresh processes gives equal digests."""
-    from analysis.replicates import digested, replicate_pairs
+    from analysis.rows.replicates import digested, replicate_pairs
 
     rows = room.once(repeated)
     settings = rows[["status", "executor", "precision", "effective_num_threads", "effective_device"]].astype(str)

@@ -57,9 +57,9 @@ def judge_l4(arms: dict, missing: str = "") -> Verdict:
     """Each scheduler's lead on the first, in each arm less in the plain one; intervals hold for all at once."""
     import numpy as np
 
-    from analysis.contrasts import interactions
-    from analysis.intervals import holm, paired_p
-    from analysis.variance import t_interval_at
+    from analysis.statistics.contrasts import interactions
+    from analysis.statistics.intervals import holm, paired_p
+    from analysis.statistics.variance import t_interval_at
 
     alike = _alike(arms)
     if alike:
@@ -120,7 +120,7 @@ def l6(room: Room) -> Verdict:
 
 def judge_l6(arms: dict, missing: str = "") -> Verdict:
     """Kendall's tau of every two arms, and the schedulers whose rank intervals do not meet."""
-    from analysis.rankings import moved, tau_interval
+    from analysis.statistics.rankings import moved, tau_interval
 
     evidence = []
     for (a, first), (b, second) in combinations(arms.items(), 2):
@@ -181,9 +181,9 @@ def judge_l11(without, warmed, missing: str = "") -> Verdict:
     """Accuracies by seed, without and with the warm-up: the mean by a paired t-test, the spread by a paired one."""
     import numpy as np
 
-    from analysis.dispersion import detectable_spread_ratio, sd_ratio, spread_p
-    from analysis.intervals import holm, paired_p, t_interval
-    from analysis.power import smallest_detectable
+    from analysis.statistics.dispersion import detectable_spread_ratio, sd_ratio, spread_p
+    from analysis.statistics.intervals import holm, paired_p, t_interval
+    from analysis.statistics.power import smallest_detectable
 
     differences = np.asarray(warmed) - np.asarray(without)
     mean, ratio = t_interval(differences), sd_ratio(warmed, without)
@@ -271,9 +271,9 @@ def judge_l12(table, chosen: dict[str, float], missing: str = "") -> Verdict:
     """Linear less each other, seed by seed; one SD of linear over seeds is the margin of "at least as"."""
     import numpy as np
 
-    from analysis.intervals import holm, paired_p
-    from analysis.power import smallest_detectable
-    from analysis.variance import t_interval_at
+    from analysis.statistics.intervals import holm, paired_p
+    from analysis.statistics.power import smallest_detectable
+    from analysis.statistics.variance import t_interval_at
 
     others = [name for name in table if name != LINEAR]
     margin = float(table[LINEAR].std(ddof=1))

@@ -1,9 +1,9 @@
 """L5, L8 and L9: how far runs scatter over seeds, and what that does to comparisons.
 
 The trials are small (the digits, 100 steps), so that many can be run; what they say is of this size of training. The
-statistics are `analysis.variance`, `analysis.dispersion` and `analysis.rankings`, proved there on simulated truth. What
-this does *not* do: ask where the scatter comes from (`lrbench.claims.noise_sources` does), or compare recipes
-(`lrbench.claims.recipes`).
+statistics are `analysis.statistics.variance`, `analysis.statistics.dispersion` and `analysis.statistics.rankings`,
+proved there on simulated truth. What this does *not* do: ask where the scatter comes from
+(`lrbench.claims.noise_sources` does), or compare recipes (`lrbench.claims.recipes`).
 """
 
 from itertools import combinations
@@ -103,8 +103,8 @@ def judge_l5(rows) -> Verdict:
 
 
 def _between_schedulers(rows) -> tuple[list[dict], Word, str]:
-    from analysis.dispersion import detectable_spread_ratio, sd_ratio, spread_p
-    from analysis.intervals import holm
+    from analysis.statistics.dispersion import detectable_spread_ratio, sd_ratio, spread_p
+    from analysis.statistics.intervals import holm
 
     table = by_seed(rows, "scheduler")
     pairs = list(combinations(table, 2))
@@ -142,7 +142,7 @@ def _ratio(row: dict) -> str:
 
 
 def _between_rates(rows) -> tuple[list[dict], Word, str]:
-    from analysis.variance import distribution_gap, distribution_sd
+    from analysis.statistics.variance import distribution_gap, distribution_sd
 
     schedulers = list(dict.fromkeys(rows["scheduler"].astype(str)))
     evidence = []
@@ -197,7 +197,7 @@ def judge_l8(rows) -> Verdict:
     Order and rate of error come from the same seeds; as pairs that are told apart are the easier ones, that makes the
     rate too small if anything, and speaks against the statement.
     """
-    from analysis.rankings import misranking_interval
+    from analysis.statistics.rankings import misranking_interval
 
     evidence, told = [], []
     for base_lr in (LOW_LR, HIGH_LR):
@@ -224,9 +224,9 @@ def judge_l8(rows) -> Verdict:
 
 def _better_and_worse(table, base_lr: float) -> list[dict]:
     """Return a row of evidence for each pair of schedulers, the one with the higher mean first."""
-    from analysis.intervals import holm, paired_p
-    from analysis.power import smallest_detectable
-    from analysis.rankings import misranking
+    from analysis.statistics.intervals import holm, paired_p
+    from analysis.statistics.power import smallest_detectable
+    from analysis.statistics.rankings import misranking
 
     by_mean = sorted(table, key=lambda arm: -table[arm].mean())
     pairs = list(combinations(by_mean, 2))
@@ -267,7 +267,7 @@ def l9(room: Room) -> Verdict:
 
 def judge_l9(right_by_arm: dict) -> Verdict:
     """Each arm's SD against both predictions; intervals hold for all arms at once."""
-    from analysis.variance import binomial_sd, independent_error_sd, sd_estimate
+    from analysis.statistics.variance import binomial_sd, independent_error_sd, sd_estimate
 
     confidence = 1 - (1 - CONFIDENCE) / len(right_by_arm)
     evidence = []

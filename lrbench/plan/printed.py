@@ -85,7 +85,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def _size(plan: "Plan") -> str:
-    from analysis.wording import count
+    from analysis.page.wording import count
 
     shape = plan.shape
     total = f"{shape.least:,}" if shape.least == shape.most else f"{shape.least:,} to {shape.most:,}"
@@ -101,7 +101,7 @@ def _size(plan: "Plan") -> str:
 
 
 def _range(least: float, most: float) -> str:
-    from analysis.wording import seconds
+    from analysis.page.wording import seconds
 
     low, high = seconds(least), seconds(most)
     return low if low == high else f"{low} to {high}"
@@ -134,7 +134,7 @@ def _stages(plan: "Plan") -> tuple[list[str], list[list[str]]]:
 
 
 def _about_time(plan: "Plan", again: str) -> list[str]:
-    from analysis.wording import count, listed, seconds
+    from analysis.page.wording import count, listed, seconds
 
     said = []
     cost, pilot = plan.cost, plan.pilot
@@ -175,7 +175,7 @@ def _compared(plan: "Plan") -> list["Sight"]:
 
 
 def _seen(plan: "Plan") -> tuple[list[str], list[list[str]]]:
-    from analysis.wording import DASH, percent
+    from analysis.page.wording import DASH, percent
 
     rows = []
     for s in _compared(plan):
@@ -195,8 +195,8 @@ def _unit(sight: "Sight") -> str:
 
 def _bare(sight: "Sight", size: float) -> str:
     """Return a size in the unit that the comparison's name carries."""
+    from analysis.page.wording import DASH
     from analysis.sizes import plain
-    from analysis.wording import DASH
 
     if math.isnan(size):
         return DASH
@@ -230,8 +230,8 @@ def _about_looks(plan: "Plan") -> list[str]:
     until = plan.study.until
     if until is None or len(until.looks) < 2:
         return []
-    from analysis.spending import t_levels
-    from analysis.wording import listed
+    from analysis.page.wording import listed
+    from analysis.statistics.spending import t_levels
 
     levels = [
         f"{100 * level:.2g}%" if level >= 1e-6 else "next to 0" for level in t_levels(until.looks, until.spending)
@@ -242,8 +242,8 @@ def _about_looks(plan: "Plan") -> list[str]:
 
 
 def _about_known(s: "Sight") -> list[str]:
+    from analysis.page.wording import count, percent
     from analysis.sizes import plain
-    from analysis.wording import count, percent
 
     unit = "block" if s.metric.is_speed else "seed"
     scatter = s.scatter

@@ -524,7 +524,7 @@ def planted_table(fault: str) -> dict:
 def audited(target: str, folder: Path, **asked) -> dict:
     """What an audit found, as its JSON has it."""
     from analysis.audit import read_audit
-    from analysis.audit_page import as_json_text
+    from analysis.page.audit_page import as_json_text
     from lrbench.audit.command import run_audit
 
     run_audit(Asked(target=target, **asked), folder)

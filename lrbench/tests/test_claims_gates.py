@@ -88,7 +88,7 @@ def test_a_rate_is_allowed_the_error_of_its_tries(num_alarms, holds):
 
 def z_interval(values):
     """The interval of a careless analysis: 1.96 standard errors whatever the number of values."""
-    from analysis.intervals import Estimate
+    from analysis.statistics.intervals import Estimate
 
     mean, half = float(np.mean(values)), 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
     return Estimate(value=mean, low=mean - half, high=mean + half, n=len(values))
@@ -103,7 +103,7 @@ def test_students_interval_holds_its_rate(draw):
 
 def test_an_interval_that_is_too_narrow_is_found(monkeypatch):
     """1.96 standard errors of 5 values miss zero in about one in eight tries: far above what is allowed."""
-    monkeypatch.setattr("analysis.intervals.t_interval", z_interval)
+    monkeypatch.setattr("analysis.statistics.intervals.t_interval", z_interval)
     rate = error_rates.counted("x", error_rates.interval_alarms(error_rates.normal, 5, seed=0), 1_000)
     assert not rate.holds, rate.seen
 
@@ -135,7 +135,7 @@ def test_a_speed_that_drifts_between_replicates_is_no_alarm_and_a_true_differenc
 def test_the_exact_bound_fails_at_its_rate(monkeypatch):
     """One pair that agrees bounds the share at 0.95; the least share above it, 0.951, agrees with chance 0.049."""
     assert error_rates.exact_bound_rate(1) == pytest.approx(0.049)
-    monkeypatch.setattr("analysis.intervals.mismatch_bound", lambda k, n: k / n)
+    monkeypatch.setattr("analysis.statistics.intervals.mismatch_bound", lambda k, n: k / n)
     assert error_rates.exact_bound_rate(10) > 0.5
 
 
@@ -152,7 +152,7 @@ def test_v18_passes_on_real_rows_and_says_each_rate(rows):
 @pytest.mark.slow
 def test_v18_fails_where_the_intervals_are_too_narrow(rows, monkeypatch):
     """With 1.96 standard errors in the place of Student's quantile the gate fails, and names the cases."""
-    monkeypatch.setattr("analysis.intervals.t_interval", z_interval)
+    monkeypatch.setattr("analysis.statistics.intervals.t_interval", z_interval)
     verdict = error_rates.v18(Holds(rows))
     assert verdict.word == "refuted"
     assert "too often: interval, 10 normal differences" in verdict.seen
@@ -249,7 +249,7 @@ def test_v20_passes_on_real_rows(rows):
 
 def test_v20_fails_where_a_distance_is_nan(rows, monkeypatch):
     """A distance of equal runs that comes out as NaN fails the gate."""
-    monkeypatch.setattr("analysis.replicates.max_difference", lambda pairs: float("nan"))
+    monkeypatch.setattr("analysis.rows.replicates.max_difference", lambda pairs: float("nan"))
     verdict = gates.v20(Holds(rows))
     assert verdict.word == "refuted"
     assert "nan" in verdict.seen

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.dispersion import detectable_spread_ratio
+from analysis.statistics.dispersion import detectable_spread_ratio
 from lrbench.claims import frame, noise_sources, recipes, spread, tables
 from lrbench.claims.frame import catalogue
 from lrbench.claims.room import StudyRoom

@@ -428,7 +428,7 @@ def drawn(*calls, **options):
     plans, _ = read_plans(
         list(calls), **{"lr": 0.1, "epochs": 20, "steps_per_epoch": 5, "interval": "epoch", "warmup": "off", **options}
     )
-    from analysis.preview_figure import draw
+    from analysis.figures.preview import draw
 
     return draw(compute(plans))
 

@@ -6,7 +6,7 @@ import random
 import pandas as pd
 import pytest
 
-from analysis.conditions import MACHINE_FACTORS
+from analysis.rows.conditions import MACHINE_FACTORS
 from lrbench.errors import InputError
 from lrbench.factors import FACTORS, SEEDS
 from lrbench.study import Study, parse_study

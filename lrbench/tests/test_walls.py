@@ -193,9 +193,9 @@ for arguments in (*([*command, "--help"] for command in commands), ["--version"]
 
 EVERY_ANALYSIS = """
 import importlib, pkgutil, analysis
-for module in pkgutil.iter_modules(analysis.__path__):
-    if not module.ispkg:
-        importlib.import_module(f"analysis.{module.name}")
+for module in pkgutil.walk_packages(analysis.__path__, "analysis."):
+    if not module.name.startswith("analysis.tests"):
+        importlib.import_module(module.name)
 """
 
 

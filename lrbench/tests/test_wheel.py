@@ -40,7 +40,7 @@ def test_the_wheel_holds_what_runs_and_no_tests(elsewhere):
     site = elsewhere.folder / "site"
     assert (site / "lrbench" / "share" / "studies" / "quickstart.toml").is_file()
     assert (site / "lrbench" / "share" / "notebooks" / "report.ipynb").is_file()
-    assert (site / "analysis" / "report.py").is_file()
+    assert (site / "analysis" / "page" / "report.py").is_file()
     assert not list(site.rglob("test_*.py"))
 
 

@@ -1,0 +1,139 @@
+"""What a report's sections are made of: the rows that they need, the answers in order, and the prose between them.
+
+Of a large study the nested columns (curves, predictions, digests of steps) are read for some trials only: the earliest
+seeds of every condition, all their repeats. What this does *not* do: show (`analysis.page.pages` does), or compute.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.answers import NAMES, NESTED, Answer, all_answers
+from analysis.page.wording import count
+from analysis.rows.conditions import SEEDS, group_ids
+
+MOST_NESTED = 4_000
+# answers for studies that have what they are about, after the standing ones; each says so by `applies(rows)`
+FURTHER = ("tuning", "time_to_target", "tradeoff", "across", "interaction", "components")
+SUMMARY = (
+    "Each interval is 95% by itself; a verdict takes into account how many comparisons share the 5% (Holm), so that an "
+    "interval that leaves out zero may still be inconclusive."
+)
+PROSE = {
+    "throughput": (
+        "Trials are timed alone on their device. Inside a random block every condition ran once at the same seed, so "
+        "the ratio of two of them is free of slow drift of the machine."
+    ),
+    "reproducibility": (
+        "The same trial again, in a new process: are the weights equal, bit for bit? Where they are not, the spread "
+        "over repeats stands beside the spread over seeds."
+    ),
+    "schedulers": (
+        "Every scheduler met the same seeds, so each is compared with the others seed by seed. Not being told apart is "
+        "not being equal: the smallest difference that could have been seen stands beside."
+    ),
+    "applied_lr": (
+        "The rate that the optimizer used, recorded at every step; every panel has the other schedules in grey."
+    ),
+    "provenance": "Everything that should have been the same, and whether it was.",
+}
+
+
+def read(folder, record: dict) -> tuple[pd.DataFrame, str]:
+    """Return the rows of a results folder with all that its answers read, and which trials' nested columns were read.
+
+    The text is "" where all were. Others have null there, as trials that recorded nothing, and `read_whole` is false.
+    """
+    from lrbench.record import FLAT
+    from lrbench.store import load
+
+    nested = list(dict.fromkeys(column for name in (*NAMES, *FURTHER) for column in _nested(name)))
+    rows = load(folder, columns=FLAT)
+    if len(rows) <= MOST_NESTED:
+        return load(folder, columns=[*FLAT, *nested]), ""
+    chosen = earliest(rows, MOST_NESTED)
+    deep = _read_nested(Path(folder), nested, set(rows["trial_id"][chosen]))
+    rows = rows.join(deep.set_index("trial_id"), on="trial_id").assign(read_whole=chosen)
+    seen = int(chosen.sum())
+    return rows, (
+        f"Curves, predictions and digests were read for {seen:,} of {count(len(rows), 'trial')}: the first seeds of "
+        "every condition. What is said of them is said of these; times and accuracies are of all."
+    )
+
+
+def answered(rows: pd.DataFrame, record: dict, sampled: str = "") -> dict[str, Answer]:
+    """Return every answer that applies to the rows, by name, in the order of the report.
+
+    `sampled` becomes a note of those that read nested columns.
+    """
+    found = all_answers(rows, record)
+    for name in FURTHER:
+        if name not in found and len(rows) and (module := _module(name)) and module.applies(rows):
+            found[name] = module.answer(rows, record)
+    if sampled:
+        found = {n: replace(a, notes=(*a.notes, sampled)) if _nested(n) else a for n, a in found.items()}
+    return found
+
+
+def calibrated() -> tuple[Answer, ...]:
+    """Return how the methods did where the truth was known, if that was computed."""
+    if not find_spec("analysis.calibration"):
+        return ()
+    module = import_module("analysis.calibration")
+    return (module.answer(),) if hasattr(module, "answer") else ()
+
+
+def metric(record: dict, name: str) -> str:
+    """Return the metric of a named comparison ("compare_2" is the second [[compare]]); "" of any other answer."""
+    asked = record["study"].get("compare") or ()
+    kind, _, number = name.rpartition("_")
+    if kind != "compare" or not number.isdigit() or int(number) > len(asked):
+        return ""
+    return asked[int(number) - 1]["metric"]
+
+
+def earliest(rows: pd.DataFrame, most: int) -> pd.Series:
+    """Return about `most` of the rows as a mask: seed by seed of every condition, the earliest first, whole seeds."""
+    content = group_ids(rows, ("condition_id", *SEEDS))
+    cells = (
+        rows.assign(content=content)
+        .groupby("content")
+        .agg(condition=("condition_id", "first"), position=("position", "min"), size=("position", "size"))
+    )
+    cells["turn"] = cells.sort_values("position").groupby("condition", observed=True).cumcount()
+    cells = cells.sort_values(["turn", "position"])
+    return content.isin(cells.index[cells["size"].cumsum() <= most])
+
+
+def _module(name: str):
+    """Return the module of a further answer; None where there is none of this name, or it does not answer by itself."""
+    module = import_module(f"analysis.{name}") if find_spec(f"analysis.{name}") else None
+    return module if hasattr(module, "applies") and hasattr(module, "answer") else None
+
+
+def _nested(name: str) -> Iterable[str]:
+    return NESTED[name] if name in NESTED else getattr(_module(name), "NESTED", ())
+
+
+def _read_nested(folder: Path, columns: list[str], trial_ids: set[str]) -> pd.DataFrame:
+    """Return nested columns of some trials. Row groups of the parts that hold none of them are not read."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    wanted, tables = pa.array(sorted(trial_ids)), []
+    for path in sorted(folder.glob("trials/part-*.parquet")):
+        with pq.ParquetFile(path, memory_map=True) as file:
+            present = [name for name in columns if name in file.schema_arrow.names]
+            for group in range(file.num_row_groups):
+                mask = pc.is_in(file.read_row_group(group, columns=["trial_id"]).column(0), value_set=wanted)
+                if pc.any(mask).as_py():
+                    tables.append(file.read_row_group(group, columns=["trial_id", *present]).filter(mask))
+    if not tables:
+        return pd.DataFrame({"trial_id": []}).assign(**dict.fromkeys(columns))
+    found = pa.concat_tables(tables, promote_options="default").to_pandas()
+    return found.drop_duplicates("trial_id", keep="last").reindex(columns=["trial_id", *columns])

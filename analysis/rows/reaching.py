@@ -1,0 +1,164 @@
+"""When each scheduler's trials first meet a validation accuracy, one trial a seed: the times, censored, and the gaps.
+
+What this does *not* do: word findings or draw (`analysis.time_to_target` does).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.page.wording import known
+from analysis.rows.conditions import completed
+from analysis.rows.seed_tables import Part, parts
+from analysis.statistics.intervals import Estimate, clopper_pearson, holm, paired_p
+from analysis.statistics.survival import median_time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One scheduler's trials, one a seed: (seeds,) each.
+
+    `times` are to the target; infinity where training ended or diverged without it; where a crash cut it off before,
+    the time up to then (censored). `spent` are to the target or else to the end of training, which a trial that
+    diverged is taken to have been trained to; nan where a crash cut it off before.
+    """
+
+    name: str
+    units: np.ndarray
+    times: np.ndarray
+    reached: np.ndarray
+    spent: np.ndarray
+    num_diverged: int
+    num_cut_off: int
+
+    @property
+    def share(self) -> Estimate:
+        return clopper_pearson(int(self.reached.sum()), len(self.times))
+
+    @property
+    def median(self) -> Estimate:
+        return median_time(self.times, self.reached)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """The schedulers at one setting, in one unit ("epochs" or "s"), to one target. `end` is that of a whole training.
+
+    `gaps` are what an arm spent less what the baseline did, (shared seeds,), and `corrected_p` belongs to them: their
+    mean is the difference of restricted means (Royston and Parmar, Stat. Med. 30, 2011), every trial restricted to its
+    own training.
+    """
+
+    part: Part
+    target: float
+    unit: str
+    end: float
+    arms: tuple[Arm, ...]
+    gaps: dict[str, np.ndarray]
+    corrected_p: dict[str, float]
+
+    @property
+    def baseline(self) -> str:
+        return self.part.baseline
+
+    @property
+    def fastest(self) -> Arm:
+        """The arm with the shortest median; of those that tie, the one with the largest share, then the first."""
+        return min(self.arms, key=lambda arm: (arm.median.value, -arm.share.value))
+
+
+def races(rows: pd.DataFrame, record: dict | None = None, target: float = 0.0) -> list[Race]:
+    """Return the races of each setting, in epochs and, where every trial has its seconds, in seconds."""
+    found: list[Race] = []
+    if "val_accuracy_curve" not in rows:
+        return found
+    for part in parts(rows, record or {}):
+        goal = target or default_target(part)
+        trials = part.first_trials()
+        trials = trials[trials["val_accuracy_curve"].notna() | (trials["status"] != "completed")]
+        if not known(goal) or trials.empty:
+            continue
+        found.append(_race(part, trials, goal, "epochs"))
+        if _timed(trials):
+            found.append(_race(part, trials, goal, "s"))
+    return found
+
+
+def default_target(part: Part) -> float:
+    """Return the median over seeds of the baseline's final validation accuracy; nan where it has none.
+
+    Of an even number of seeds it is the lower of the two in the middle, so that it is an accuracy that was met.
+    """
+    finals = np.sort(part.table("final_val_accuracy")[part.baseline].dropna().to_numpy(dtype=float))
+    return float(finals[(len(finals) - 1) // 2]) if len(finals) else math.nan
+
+
+def _timed(trials: pd.DataFrame) -> bool:
+    if "train_seconds_curve" not in trials:
+        return False
+    done = completed(trials)
+    alone = (done["packed"] != True).all()  # noqa: E712 (null is not True)
+    return bool(len(done)) and bool(alone) and bool(done["train_seconds_curve"].notna().all())
+
+
+def first_reach(accuracies, seconds, target: float, unit: str) -> tuple[float, bool]:
+    """Return when a curve first meets the target, and whether it does: else its end. Epochs count from 1.
+
+    >>> first_reach([0.5, 0.9, 0.8], [1.5, 3.0, 4.5], 0.9, "epochs"), first_reach([0.5, 0.9], [1.5, 3.0], 0.95, "s")
+    ((2.0, True), (3.0, False))
+    """
+    met = np.flatnonzero(np.asarray(accuracies, dtype=float) >= target - 1e-12)
+    epoch = int(met[0]) if len(met) else len(accuracies) - 1
+    return float(seconds[epoch] if unit == "s" else epoch + 1), bool(len(met))
+
+
+def _race(part: Part, trials: pd.DataFrame, target: float, unit: str) -> Race:
+    whole = _whole_training(trials, unit)
+    arms = [_arm(name, trials[trials["arm"] == name], target, unit, whole) for name in part.arms]
+    found = tuple(arm for arm in arms if len(arm.times))
+    gaps = _gaps(found, part.baseline)
+    p_values = holm([paired_p(gap) for gap in gaps.values()])
+    corrected = dict(zip(gaps, map(float, p_values), strict=True))
+    return Race(part=part, target=target, unit=unit, end=whole, arms=found, gaps=gaps, corrected_p=corrected)
+
+
+def _whole_training(trials: pd.DataFrame, unit: str) -> float:
+    """Return how long training takes from end to end: the median of the trials that completed; nan without one."""
+    done = completed(trials)
+    column = "train_seconds_curve" if unit == "s" else "val_accuracy_curve"
+    ends = [float(curve[-1]) if unit == "s" else float(len(curve)) for curve in done[column] if len(curve)]
+    return float(np.median(ends)) if ends else math.nan
+
+
+def _arm(name: str, trials: pd.DataFrame, target: float, unit: str, whole: float) -> Arm:
+    times, reached, spent = [], [], []
+    for row in trials.to_dict("records"):
+        curve, seconds = row["val_accuracy_curve"], row.get("train_seconds_curve")
+        known_curve = curve is not None and len(curve) > 0 and (unit == "epochs" or seconds is not None)
+        when, met = first_reach(curve, seconds, target, unit) if known_curve else (0.0, False)
+        met = met and row["status"] != "diverged"
+        lost = row["status"] not in ("completed", "diverged") and not met
+        # seconds to the end differ from trial to trial: censored there, a fast trial would leave the share too early
+        times.append(when if met or lost else math.inf)
+        reached.append(met)
+        spent.append(math.nan if lost else whole if row["status"] == "diverged" else when)
+    statuses = trials["status"].astype(object)
+    return Arm(
+        name=name,
+        units=trials["unit"].to_numpy(),
+        times=np.array(times, dtype=float),
+        reached=np.array(reached, dtype=bool),
+        spent=np.array(spent, dtype=float),
+        num_diverged=int((statuses == "diverged").sum()),
+        num_cut_off=int((~statuses.isin(("completed", "diverged"))).sum()),
+    )
+
+
+def _gaps(arms: tuple[Arm, ...], baseline: str) -> dict[str, np.ndarray]:
+    """Return what each arm spent less what the baseline did, on the seeds on which both are known."""
+    spent = {arm.name: pd.Series(arm.spent, index=arm.units) for arm in arms}
+    if baseline not in spent:
+        return {}
+    return {name: (each - spent[baseline]).dropna().to_numpy() for name, each in spent.items() if name != baseline}
