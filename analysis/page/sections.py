@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.answers import NAMES, NESTED, Answer, all_answers
 from analysis.page.wording import count
 from analysis.rows.conditions import SEEDS, group_ids
+from analysis.statistics.verdicts import NOT_TESTABLE
 
 MOST_NESTED = 4_000
 # answers for studies that have what they are about, after the standing ones; each says so by `applies(rows)`
@@ -66,7 +67,7 @@ def read(folder, record: dict) -> tuple[pd.DataFrame, str]:
 
 
 def answered(rows: pd.DataFrame, record: dict, sampled: str = "") -> dict[str, Answer]:
-    """Return every answer that applies to the rows, by name, in the order of the report.
+    """Return every answer that applies to the rows, by name, in the order of the report: what nothing was run for last.
 
     `sampled` becomes a note of those that read nested columns.
     """
@@ -76,7 +77,8 @@ def answered(rows: pd.DataFrame, record: dict, sampled: str = "") -> dict[str, A
             found[name] = module.answer(rows, record)
     if sampled:
         found = {n: replace(a, notes=(*a.notes, sampled)) if _nested(n) else a for n, a in found.items()}
-    return found
+    last = sorted(found, key=lambda name: found[name].verdict == NOT_TESTABLE)
+    return {name: found[name] for name in last}
 
 
 def calibrated() -> tuple[Answer, ...]:

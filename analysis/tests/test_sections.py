@@ -73,3 +73,9 @@ def test_the_metric_of_a_named_comparison():
     record = {"study": {"compare": [{"metric": "final_loss"}, {"metric": "train_seconds"}]}}
     assert sections.metric(record, "compare_2") == "train_seconds"
     assert sections.metric(record, "compare_3") == sections.metric(record, "throughput") == ""
+
+
+def test_a_question_for_which_nothing_was_run_comes_last():
+    """Where no flag varies, what flags cost cannot be told: that answer stands below those that say something."""
+    names = list(sections.answered(simulate(study_of(grid={"seed": "0-5", "scheduler": SCHEDULERS})), {}))
+    assert names.index("throughput") > names.index("schedulers")
