@@ -20,11 +20,13 @@ from analysis.statistics.power import (
     MOST,
     PROBABILITY,
     equivalence_power,
+    pairs_for_share,
     pairs_needed,
     smallest_detectable,
     smallest_sign_flip_p,
 )
 from analysis.statistics.spending import t_levels
+from analysis.statistics.verdicts import MEANINGFUL
 from lrbench.metrics import Metric, find_metric
 from lrbench.questions import Compare
 from lrbench.record import BY_NAME, FLAT, trial_columns
@@ -288,6 +290,12 @@ def _about_seeds(seeds: int, found: Sequence[Sight]) -> list[str]:
         said.append(
             f"With {largest} comparisons in the family {seeds} seeds cannot reach p < 0.05 with a sign-flip test, even "
             f"where an arm wins on every seed: {largest} × 2 / 2^{seeds} = {least * largest:.3g}. {enough} seeds can."
+        )
+    wanted = pairs_for_share(MEANINGFUL)
+    if seeds < wanted and any(s.metric.scale == "difference" for s in found):
+        said.append(
+            f"An arm that wins on three seeds of four is shown to win on more than half of them with {wanted} seeds, "
+            f"19 times in 20 (Noether, 1987), not with {seeds}."
         )
     return said
 

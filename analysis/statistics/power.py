@@ -68,6 +68,21 @@ def smallest_sign_flip_p(n: int) -> float:
     return min(1.0, 2.0 / 2.0**n)
 
 
+def pairs_for_share(share: float = 0.75, level: float = 0.05, probability: float = 0.95) -> int:
+    """How many pairs tell that A beats B so often, if it does? Noether (1987), one-sided; Bouthillier et al. take 29.
+
+    The share of pairs that A wins is taken for normal, as Noether does. A share of a half or less is never told: 0.
+
+    >>> pairs_for_share(), pairs_for_share(0.9), pairs_for_share(0.5)
+    (29, 12, 0)
+    """
+    from scipy.stats import norm
+
+    if share <= 0.5:
+        return 0
+    return math.ceil(((norm.ppf(1 - level) + norm.ppf(probability)) / (math.sqrt(6) * (share - 0.5))) ** 2)
+
+
 def equivalence_power(effect_sds: float, margin_sds: float, n: int, level: float = 0.05) -> float:
     """How often would n pairs show a true difference to lie within a margin, both in SDs of the differences?
 
