@@ -3,6 +3,7 @@
 Exit codes: 0 all is well, 1 some trials failed or the run could not go on, 2 bad input, 130 interrupted.
 """
 
+import re
 import signal
 import sys
 import tomllib
@@ -491,10 +492,13 @@ def _levels(settings: list[str]) -> dict:
 
 
 def _level(text: str):
-    try:
-        return tomllib.loads(f"level = {text}")["level"]
-    except tomllib.TOMLDecodeError:
-        return text
+    """Read a level: TOML, numbers with commas between them as a list, and anything else as the text that it is."""
+    for toml in (text, f"[{text}]") if re.fullmatch(r"[-+.\de, ]*[.e][-+.\de, ]*", text) else (text,):
+        try:
+            return tomllib.loads(f"level = {toml}")["level"]
+        except tomllib.TOMLDecodeError:
+            pass
+    return text
 
 
 def _one_of(option: str, value: str, allowed) -> None:

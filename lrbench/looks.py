@@ -70,7 +70,7 @@ def _looks(looks: Any, seeds: list, unknown: bool, problem: Problem) -> list[int
     elif not unknown and looks[-1] != len(seeds):
         problem(
             "until.looks",
-            f"ends at {looks[-1]} seeds, but grid.seed has {len(seeds)}; write as many there as the last look has, "
+            f"ends at {looks[-1]} seeds, but the grid has {len(seeds)}; write under [grid] as many as the last look has, "
             f'seed = "0-{looks[-1] - 1}"',
         )
     return looks

@@ -186,9 +186,10 @@ def _values(of_class: list[dict], argument: str, values: list, place: str, probl
 
 
 def _check_size(tune: Tune, own_rates: list[float], table: dict, problem: Problem) -> None:
-    if len({*own_rates, *tune.base_lr}) < 2 and not any(tune.arguments.values()):
+    if own_rates and len({*own_rates, *tune.base_lr}) < 2 and not any(tune.arguments.values()):
         example = "base_lr = [0.02, 0.05, 0.1, 0.2]"
-        missing = "is missing" if "base_lr" not in table else f"found {table['base_lr']!r}, which is the study's own"
+        same = f"found {table.get('base_lr')!r}, and the study's own rate is no other" if tune.base_lr else "is empty"
+        missing = "is missing" if "base_lr" not in table else same
         problem("tune.base_lr", f"{missing}: write rates to choose from, {example}")
     least = (len(own_rates) + 1) * len(tune.seeds)
     if tune.budget and tune.budget < least:

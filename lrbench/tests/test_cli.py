@@ -258,7 +258,14 @@ def test_another_studys_folder_is_refused(command, tmp_path):
 def test_levels_of_set_are_read_as_in_a_study_file():
     """A level is a TOML value, a range, a call or a bare word."""
     settings = ["epochs=2", "seed=0-3", "precision=bf16", "warmup={kind='linear', steps=3}", "base_lr=1e-3"]
-    assert cli._levels([*settings, "scheduler=StepLR(step_size=3, gamma=0.5)", "cudnn_benchmark=[true, false]"]) == {
+    assert cli._levels(
+        [
+            *settings,
+            "scheduler=StepLR(step_size=3, gamma=0.5)",
+            "cudnn_benchmark=[true, false]",
+            "clip_grad_norm=0.5,1.0",
+        ]
+    ) == {
         "epochs": 2,
         "seed": "0-3",
         "precision": "bf16",
@@ -266,6 +273,7 @@ def test_levels_of_set_are_read_as_in_a_study_file():
         "base_lr": 0.001,
         "scheduler": "StepLR(step_size=3, gamma=0.5)",
         "cudnn_benchmark": [True, False],
+        "clip_grad_norm": [0.5, 1.0],
     }
 
 

@@ -1,6 +1,7 @@
 """[tune]: every mistake in it, what each scheduler is tried at, and what is chosen, with choices worked out by hand."""
 
 import json
+import math
 import random
 
 import pandas as pd
@@ -89,7 +90,7 @@ def test_a_budget_draws_the_same_for_all_and_keeps_the_studys_own():
         ({**TUNE, "seeds": [10, 10]}, "tune.seeds[1]", "repeats 10"),
         ({**TUNE, "seeds": [10, -1]}, "tune.seeds[1]", "at least 0"),
         ({"seeds": "10-11"}, "tune.base_lr", "is missing: write rates to choose from"),
-        ({**TUNE, "base_lr": [0.1]}, "tune.base_lr", "which is the study's own"),
+        ({**TUNE, "base_lr": [0.1]}, "tune.base_lr", "the study's own rate is no other"),
         ({**TUNE, "base_lr": 0.2}, "tune.base_lr", "allowed: a list"),
         ({**TUNE, "base_lr": [0.2, -1.0]}, "tune.base_lr[1]", "found -1.0"),
         ({**TUNE, "base_lr": [0.2, 0.2]}, "tune.base_lr[1]", "repeats 0.2"),
@@ -240,6 +241,46 @@ def test_a_choice_shows_what_it_was_made_from():
         "S(): base_lr 0.1 (of 0.1 … 0.2: the lowest: a smaller one may be better); 1 of its 4 selection trials failed"
     )
     assert str(choice) == said
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "base_lr", "decided_by"),
+    [
+        ((0.5, 0.25), (0.5, 0.5), 0.1, "the lower validation loss"),
+        ((0.5, 0.5), (0.5, 0.25), 0.2, "the lower validation loss"),
+        ((0.5, 0.5), (0.5, 0.5), 0.1, "the smaller rate"),
+        ((0.6, 0.5), (0.5, 0.25), 0.1, ""),
+        ((None, 0.5), (None, 0.5), 0.1, ""),
+    ],
+)
+def test_a_tie_is_told_with_what_decided_it(first, second, base_lr, decided_by):
+    """Equal means: the other is named with the rule that decided; of unequal means and of failures nothing is said."""
+    (choice,) = choose(rows(("S()", 0.1, 0, *first), ("S()", 0.2, 0, *second)), TWO)
+    other = 0.3 - base_lr
+    assert choice.base_lr == base_lr
+    assert choice.decided_by == decided_by
+    assert [c.base_lr for c in choice.tied] == ([pytest.approx(other)] if decided_by else [])
+    assert (f"; a tie with {other:g}, decided by {decided_by}" in str(choice)) is bool(decided_by)
+    assert ("tie" in str(choice)) is bool(decided_by)
+
+
+def test_means_that_differ_in_the_last_place_alone_are_a_tie():
+    """0.1, 0.2 and 0.3 have the mean of 0.2 three times, but not to the last place: the loss decides."""
+    shares = (0.1, 0.2, 0.3)
+    assert math.fsum(shares) / 3 != math.fsum([0.2] * 3) / 3
+    trials = [("S()", 0.1, n, a, 2.0) for n, a in enumerate(shares)] + [("S()", 0.2, n, 0.2, 1.0) for n in range(3)]
+    for better in (1.0, 3.0):
+        (choice,) = choose(rows(*trials[:3], *((*t[:4], better) for t in trials[3:])), TWO)
+        assert (choice.base_lr, len(choice.tied)) == (0.2 if better == 1.0 else 0.1, 1)
+
+
+def test_arguments_tie_too():
+    """Equal means at two values of an argument: the call that lost is named."""
+    study = parse({"seeds": [10], "arguments": {"StepLR": {"gamma": [0.5]}}})
+    calls = [f"StepLR(step_size=2, gamma={gamma})" for gamma in (0.1, 0.5)]
+    (choice,) = choose(rows(*((call, 0.1, 10, 0.5) for call in calls)), study.tune)
+    assert choice.chosen_scheduler == calls[0]
+    assert str(choice).endswith(f"; a tie with 0.1 as {calls[1]}, decided by the order of the candidates")
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_rows():

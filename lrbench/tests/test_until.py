@@ -44,7 +44,7 @@ def test_a_time_limit_is_in_seconds(text, seconds):
         (
             {"looks": [5, 20]},
             "until.looks",
-            'grid.seed has 10; write as many there as the last look has, seed = "0-19"',
+            'the grid has 10; write under [grid] as many as the last look has, seed = "0-19"',
         ),
         ({"looks": [5, 8]}, "until.looks", "ends at 8 seeds"),
         ({"looks": [10], "spending": "pockok"}, "until.spending", "Did you mean 'pocock'?"),
@@ -65,7 +65,7 @@ def test_a_mistake_in_until_has_its_place(until, place, said):
 def test_looks_need_seeds_that_vary():
     """Without seeds under [grid] there is nothing to add."""
     (problem,) = problems_of({"looks": [5]}, grid={"scheduler": GRID["scheduler"]})
-    assert problem.startswith("until.looks ends at 5 seeds, but grid.seed has 0")
+    assert problem.startswith("until.looks ends at 5 seeds, but the grid has 0")
 
 
 def test_looks_need_a_question():
@@ -81,7 +81,7 @@ def test_until_outlives_the_file():
     study = parse({"looks": [5, 10], "spending": "pocock", "time_limit": "1.5h"})
     assert Study(**json.loads(json.dumps(study.model_dump(mode="json")))).until == study.until
     assert study.with_levels(epochs=1).until == study.until
-    with pytest.raises(InputError, match=r"until\.looks ends at 10 seeds, but grid.seed has 2"):
+    with pytest.raises(InputError, match=r"until\.looks ends at 10 seeds, but the grid has 2"):
         study.with_levels(seed="0-1")
 
 
