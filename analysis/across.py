@@ -16,6 +16,7 @@ from analysis.page.wording import after_colon, count, level, listed, number, poi
 from analysis.rows import conditions
 from analysis.rows.conditions import short_names
 from analysis.rows.fields import FEWEST, Field, fields, stratified_iqm
+from analysis.rows.seed_tables import parts
 from analysis.statistics.intervals import Estimate
 from analysis.statistics.ranks import critical_difference
 
@@ -25,8 +26,9 @@ SIGNIFICANT = 0.05
 HOW = (
     "In each workload the schedulers are ranked by their mean accuracy over seeds, 1 the best, ties sharing. "
     "Friedman's test asks whether mean ranks differ (p by permutation inside workloads); two are told apart where they "
-    "differ by Nemenyi's critical difference. Intervals of ranks and gains draw seeds anew inside each workload (2,000 "
-    f"draws), so they speak of these workloads alone; they are given from {FEWEST} seeds on. A gain is a run's "
+    "differ by Nemenyi's critical difference. All of this is of the seeds that every scheduler completed. Intervals of "
+    "gains draw seeds anew inside each workload (2,000 draws), so they speak of these workloads alone; they are given "
+    f"from {FEWEST} seeds on. A gain is a run's "
     "accuracy less the baseline's on the same seed; its IQM is the mean of the middle half of all runs (Agarwal et "
     "al., 2021)."
 )
@@ -48,8 +50,9 @@ def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:
 def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
     found = fields(rows, record) if len(rows) else []
     sentences: list[str] = []
-    for field in found:
-        said = _sentences(field)
+    lost = [_diverged(field, rows, record) for field in found]
+    for field, arms in zip(found, lost, strict=True):
+        said = _sentences(field, arms)
         sentences += [f"{field.label}: {after_colon(text)}" for text in said] if field.label else said
     if not found:
         sentences = ["Only one workload was run with several schedulers, so there is nothing to look across."]
@@ -57,20 +60,42 @@ def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
         title=TITLE,
         sentences=tuple(sentences),
         table=table(found),
-        figure=lambda: _figure(found),
+        figure=lambda: _figure(found, lost),
         notes=(HOW,) if found else (),
-        verdict=_verdict(found[0]) if found else "not testable here",
+        verdict=_verdict(found[0], lost[0]) if found else "not testable here",
         caveats=_caveats(found),
     )
 
 
-def _verdict(field: Field) -> str:
-    """The best-ranked arm against the baseline."""
+def _verdict(field: Field, lost: dict[str, str]) -> str:
+    """The best-ranked arm against the baseline; none where it diverged, which its rank does not count."""
     ranks = field.test.mean_ranks
     if field.difference >= len(field.arms) - 1:
         return "not testable here"
     gap = ranks[0] - ranks.min()
-    return "better" if field.test.p < SIGNIFICANT and gap >= field.difference else "inconclusive"
+    told = field.test.p < SIGNIFICANT and gap >= field.difference
+    return "better" if told and field.arms[int(np.argmin(ranks))] not in lost else "inconclusive"
+
+
+def _diverged(field: Field, rows: pd.DataFrame, record: dict) -> dict[str, str]:
+    """Return for each arm that diverged on how many seeds of which workloads of the field, in words."""
+    found: dict[str, list[str]] = {}
+    for part in parts(rows, record):
+        others = {name: value for name, value in part.factors.items() if name != "workload"}
+        if (others, part.stage) == (field.factors, field.stage):
+            workload = part.rows["workload"].iloc[0]
+            for arm, each in part.diverged.items():
+                where = f"{each.num_diverged_seeds} of {count(each.num_seeds, 'seed')} of {workload}"
+                found.setdefault(arm, []).append(where)
+    return {arm: listed(where) for arm, where in found.items()}
+
+
+def _about_diverged(field: Field, lost: dict[str, str]) -> list[str]:
+    if not lost:
+        return []
+    names = short_names([*field.arms, *lost])
+    text = listed([f"{names[arm]} diverged on {where}" for arm, where in lost.items()])
+    return [f"{text}: ranks and gains are of the seeds that every scheduler completed, and do not count it."]
 
 
 def _caveats(found: list[Field]) -> tuple[str, ...]:
@@ -81,29 +106,24 @@ def _caveats(found: list[Field]) -> tuple[str, ...]:
     return (f"{amount} are a small sample: what holds over them need not hold in the next.",)
 
 
-def _sentences(field: Field) -> list[str]:
+def _sentences(field: Field, lost: dict[str, str]) -> list[str]:
     names, test = short_names(field.arms), field.test
     order = np.argsort(test.mean_ranks, kind="stable")
     best = field.arms[order[0]]
     workloads = count(len(field.tables), "workload")
+    where = f" where all completed (it diverged on {lost[best]})" if best in lost else ""
+    warned = _about_diverged(field, lost)
     if not test.uncorrected and math.isnan(test.chi_square):
-        return [f"In each of {workloads} all schedulers tie: there is no order to speak of."]
+        return [f"In each of {workloads} all schedulers tie: there is no order to speak of.", *warned]
     first = (
         f"Over {workloads} {names[best]} has the best mean rank, {number(test.mean_ranks[order[0]])} of "
-        f"{len(field.arms)}{_rank_span(field, order[0])}"
+        f"{len(field.arms)}{where}"
     )
     if test.p < SIGNIFICANT:
         first += f"; mean ranks differ by more than chance (Friedman, permutation p {_p(test.p)})."
     else:
         first += f", but the ranks may be chance (Friedman, permutation p {_p(test.p)})."
-    return [first, *_critical(field, names, order), *_gain_sentences(field, names)]
-
-
-def _rank_span(field: Field, index: int) -> str:
-    if field.num_seeds < FEWEST:
-        return ""
-    low, high = field.places[1][index]
-    return f" ({number(low)} to {number(high)} with other seeds)"
+    return [first, *warned, *_critical(field, names, order), *_gain_sentences(field, names)]
 
 
 def _p(value: float) -> str:
@@ -147,11 +167,9 @@ def table(found: list[Field]) -> pd.DataFrame:
     records = []
     for field in found:
         gains, ranks = _gain_estimates(field), field.test.mean_ranks
-        told = field.num_seeds >= FEWEST
         for index in np.argsort(ranks, kind="stable"):
             arm = field.arms[index]
             gain = gains.get(arm, Estimate(value=math.nan, low=math.nan, high=math.nan, n=0))
-            ends = field.places[1][index] if told else (math.nan, math.nan)
             records.append(
                 {
                     **{name: level(value) for name, value in field.factors.items()},
@@ -159,9 +177,6 @@ def table(found: list[Field]) -> pd.DataFrame:
                     "scheduler": arm,
                     "num_workloads": len(field.tables),
                     "mean_rank": float(ranks[index]),
-                    "mean_rank_low": float(ends[0]),
-                    "mean_rank_high": float(ends[1]),
-                    "first_share": float(field.places[2][index]) if told else math.nan,
                     "gain_points": gain.value,
                     "gain_points_low": gain.low,
                     "gain_points_high": gain.high,
@@ -171,20 +186,22 @@ def table(found: list[Field]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _figure(found: list[Field]):
+def _figure(found: list[Field], lost: list[dict[str, str]]):
     from analysis.figures.across import critical_difference_diagram
 
     if not found:
         return figures.message("Only one workload was run with several schedulers")
-    return critical_difference_diagram(found[0])
+    return critical_difference_diagram(found[0], lost[0])
 
 
-def title_of(field: Field) -> str:
-    """Return the figure's finding."""
+def title_of(field: Field, lost: dict[str, str]) -> str:
+    """Return the figure's finding; none of a best arm that is among `lost`, those that diverged."""
     names, ranks = short_names(field.arms), field.test.mean_ranks
     best, workloads = names[field.arms[int(np.argmin(ranks))]], count(len(field.tables), "workload")
     if field.difference >= len(field.arms) - 1:
         return f"{workloads} are too few to tell ranks apart; {best} has the best mean"
+    if field.arms[int(np.argmin(ranks))] in lost:
+        return f"Over {workloads}, where all completed, {best} has the best mean rank; it diverged elsewhere"
     worse = int((ranks - ranks.min() >= field.difference).sum())
     if worse and field.test.p < SIGNIFICANT:
         return f"Over {workloads} {best} has the best mean rank, told from {worse} of {len(field.arms) - 1}"

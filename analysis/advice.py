@@ -7,17 +7,24 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
+from analysis.compared_lost import missing_words
 from analysis.compared_words import names_of
 from analysis.comparisons import Comparison, Setting
-from analysis.page.wording import count, known, level, listed, number
+from analysis.page.wording import after_colon, count, known, level, listed, number
 from analysis.rows.arms import is_inert, is_tuned
 from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, describe, varied
 from analysis.sizes import plain, signed
-from analysis.statistics.power import smallest_sign_flip_p
+from analysis.statistics.power import SHOWN, smallest_sign_flip_p
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
+from lrbench.looks import looks_caveat
 
 MOST_SEEDS = 500  # more seeds than that are not worth a line of advice
 _SEEDS_FOR_SIGN_FLIP = 6
+_MOST_ADVISED = 3  # settings that have lines of their own
+_AFTER_A_LOOK = (
+    "Plan with [until] in the study if you mean to look and go on: a test repeated at 5% as seeds are added finds "
+    "differences that are not there more often than that."
+)
 _FIXED = ("workload", "epochs", "batch_size", "base_lr", "optimizer", "warmup")
 _PLACE = ("cpu_model", "gpu_name", "torch_version")
 
@@ -48,11 +55,14 @@ def caveats(rows: pd.DataFrame, found: list[Setting]) -> tuple[str, ...]:
 
 
 def about_look(record: dict, look: int) -> tuple[str, ...]:
-    """Say at which look of a study with [until] its questions were judged."""
+    """Say at which look of a study with [until] its questions were judged, and whether its looks were changed late."""
+    caveat = looks_caveat(record)
     if not look:
-        return ()
+        return (caveat,) if caveat else ()
     looks = record["study"]["until"]["looks"]
     which = f"This is look {look} of {len(looks)} (at {listed(looks)} seeds)"
+    if caveat:
+        return (f"{which}.", caveat)
     return (f"{which}: p-values and verdicts hold over all looks together, the 95% intervals for this one by itself.",)
 
 
@@ -139,10 +149,11 @@ def one_machine(rows: pd.DataFrame) -> str:
 # -------------------------------------------------------------------------------------------------------------- advice
 
 
-def advice(rows: pd.DataFrame, found: list[Setting]) -> tuple[str, ...]:
+def advice(rows: pd.DataFrame, found: list[Setting], looks: bool = False) -> tuple[str, ...]:
     """Return what to do, in the imperative: what to use, how many seeds are missing, what to mend first.
 
-    Of several settings only the first that compares something gets a choice; tuned ones stand first.
+    Of several settings each of the first has its own lines, opened by its factors; where arms were tuned, only settings
+    of tuned arms do. `looks` holds where the study itself says when it goes on ([until]): then no seeds are advised.
     """
     compared = [setting for setting in found if len(setting.arms) > 1]
     if not compared:
@@ -150,21 +161,28 @@ def advice(rows: pd.DataFrame, found: list[Setting]) -> tuple[str, ...]:
     first = compared[0]
     if is_inert(rows, first.question.factor):
         return (f"Ask for {first.question.factor} on a GPU: on a CPU it does nothing.",)
-    names = names_of(first)
-    choice = _choice(first, names)
-    if choice and first.factors and len(compared) > 1:
-        choice = f"{choice.removesuffix('.')} (at {describe(first.factors)})."
-    return tuple(
-        filter(
-            None,
-            [
-                choice,
-                *(_mend(first, o, names) for o in first.lost),
-                _more_seeds(rows, first, names),
-                _tune(rows, first),
-            ],
-        )
-    )
+    alike = [setting for setting in compared if setting.tuning == first.tuning]
+    lines: list[str] = []
+    for setting in alike[:_MOST_ADVISED]:
+        own = _of_setting(rows, setting, looks)
+        opening = f"At {describe(setting.factors)}: " if setting.factors and len(alike) > 1 else ""
+        lines += [f"{opening}{after_colon(line)}" if opening else line for line in own]
+    if len(alike) > _MOST_ADVISED:
+        lines.append(f"See the table for {count(len(alike) - _MOST_ADVISED, 'more setting')}.")
+    if any(" more seed" in line and "Do not hope" not in line for line in lines) and not looks:
+        lines.append(_AFTER_A_LOOK)
+    return tuple(filter(None, [*dict.fromkeys(lines), _tune(rows, first)]))
+
+
+def _of_setting(rows: pd.DataFrame, setting: Setting, looks: bool) -> list[str]:
+    names = names_of(setting)
+    found = [
+        _choice(setting, names),
+        *(_mend(setting, o, names) for o in setting.lost),
+        _one_sided(setting, names),
+        "" if looks else _more_seeds(rows, setting, names),
+    ]
+    return [line for line in found if line]
 
 
 def _choice(setting: Setting, names: dict) -> str:
@@ -186,7 +204,10 @@ def _choice(setting: Setting, names: dict) -> str:
         size, label = plain(setting.metric, setting.margin), setting.metric.label
         if machine and len(words) == 1:
             return f"Set {setting.question.factor} as you like: it changes {label} by less than {size} here."
-        return f"Use whichever is cheapest: all are equivalent to {baseline} in {label} within {size}."
+        if len(words) == 1:
+            return f"Do not choose by {label}: {names[next(iter(words))]} is equivalent to {baseline} within {size}."
+        apart = "two of the others may be up to two such margins apart"
+        return f"Do not leave {baseline} for {label}: each other is equivalent to it within {size}; {apart}."
     if words and all(word == WORSE for word in words.values()):
         return f"Stay with {baseline}: no other is better in {setting.metric.label}."
     return ""
@@ -205,23 +226,38 @@ def _mend(setting: Setting, o, names: dict) -> str:
     return f"Do not rely on {names[o.arm]} before {how} is lower: it diverged on {seeds}."
 
 
+def _one_sided(setting: Setting, names: dict) -> str:
+    """Trials that only one arm lost are hardly chance: what is left of it may be its better part."""
+    missing = [o for o in setting.outcomes.values() if o.num_missing]
+    if len(setting.outcomes) < 2 or len(missing) != 1 or missing[0].num_missing < 2:
+        return ""
+    (o,) = missing
+    lost = f"{o.num_missing:,} trials of {names[o.arm]} are missing ({missing_words(o)}), and no other arm lost any"
+    return f"Look into the failures before you choose: {lost}."
+
+
 def _more_seeds(rows: pd.DataFrame, setting: Setting, names: dict) -> str:
     """The seeds that would settle what matters most: the first place, or whether the best is better at all."""
     if setting.num_seeds < 2:
-        return "Run several seeds: --set seed=0-9."
+        return f"Run several seeds: {_command(rows)} --set seed=0-9."
     c = _of_most_interest(setting)
     if c is None:
         return ""
     needed = c.judgement.seeds_to_settle
-    what = f"{names[c.a]} from {names[c.b]}"
     if not needed or needed > MOST_SEEDS:
         best = f"{plain(setting.metric, c.detectable)}" if known(c.detectable) else ""
         seen = f" (it would have found {best})" if best else ""
+        what = f"{names[c.a]} from {names[c.b]}"
         return f"Do not hope to tell {what} by more seeds: more than {MOST_SEEDS} would be needed{seen}."
     more = more_seeds(rows, setting.seeds, needed, per_block=setting.metric.is_speed)
-    do = "tell" if c.differences.any() else "show equivalent"
-    what = what if c.differences.any() else f"{names[c.a]} and {names[c.b]}"
-    return f"Run {more[0]} to {do} {what}{more[1]}." if more else ""
+    if not more:
+        return ""
+    shown = c.judgement.settled_as == SHOWN
+    do = f"show {names[c.a]} and {names[c.b]} equivalent" if shown else f"tell {names[c.a]} from {names[c.b]}"
+    odds = "four times in five if the difference is as seen"
+    if not shown and len(setting.arms) > 2:
+        odds += ", and the largest of several is mostly smaller than seen"
+    return f"Run {more[0]} to {do} ({odds}){more[1]}."
 
 
 def _of_most_interest(setting: Setting) -> Comparison | None:
@@ -232,14 +268,14 @@ def _of_most_interest(setting: Setting) -> Comparison | None:
         pairs = [setting.pairs[better[0], arm] for arm in rivals if (better[0], arm) in setting.pairs]
     else:
         pairs = [setting.against[arm] for arm in setting.arms if arm in setting.against] or setting.planned
-    return next((c for c in pairs if c.verdict == INCONCLUSIVE and not c.withdrawn), None)
+    return next((c for c in pairs if c.verdict == INCONCLUSIVE and not c.any_diverged), None)
 
 
 def more_seeds(rows: pd.DataFrame, seeds: Sequence[int], needed: int, per_block: bool) -> tuple[str, ...]:
     """Return how many seeds are missing to so many seeds (or blocks: a seed's replicates are one each), and the words.
 
-    ("42 more seeds", ": --set seed=0-49"); nothing where none is missing. The second is "" where streams of seeds vary
-    apart.
+    ("42 more seeds", ": lrbench run quickstart --set seed=0-49"); nothing where none is missing. The
+    second is "" where streams of seeds vary apart.
     """
     replicates = max(1, int(rows["replicate"].nunique())) if per_block else 1
     in_all = -(-needed // replicates)
@@ -251,8 +287,14 @@ def more_seeds(rows: pd.DataFrame, seeds: Sequence[int], needed: int, per_block:
         return words, ""
     first, last = seeds[0], seeds[-1]
     if list(seeds) == list(range(first, first + len(seeds))):
-        return words, f": --set seed={first}-{first + in_all - 1}"
-    return words, f": --set seed={','.join(map(str, seeds))},{last + 1}-{last + missing}"
+        return words, f": {_command(rows)} --set seed={first}-{first + in_all - 1}"
+    return words, f": {_command(rows)} --set seed={','.join(map(str, seeds))},{last + 1}-{last + missing}"
+
+
+def _command(rows: pd.DataFrame) -> str:
+    """The command that runs the study again, by its name where the rows have one."""
+    names = rows["study"].dropna().unique()
+    return f"lrbench run {names[0] if len(names) == 1 else 'STUDY'}"
 
 
 def _tune(rows: pd.DataFrame, setting: Setting) -> str:

@@ -6,6 +6,7 @@ seeds could have seen stands beside it. What this does *not* do: compare (`analy
 (`analysis.advice`).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,10 +22,9 @@ from analysis.page.wording import after_colon, count
 from analysis.rows import conditions
 from analysis.rows.arms import at_look, comparable
 from analysis.rows.conditions import describe
-from analysis.statistics.verdicts import BETTER, INCONCLUSIVE, NOT_TESTABLE, WORSE
+from analysis.statistics.verdicts import BETTER, INCONCLUSIVE, NOT_TESTABLE, VERDICTS, WORSE
 from lrbench.questions import Compare
 
-DIFFERS = "differs between settings"
 _MOST_LEADING = 2
 
 
@@ -42,7 +42,7 @@ def answer(
     def one_place(part: pd.DataFrame) -> Answer:
         found = compare_all(part, asked, record)[at]
         seen, look = at_look(comparable(part), record or {})
-        made = as_answer(seen, found, question, title(question))
+        made = as_answer(seen, found, question, title(question), looks=look > 0)
         return replace(made, caveats=(*advice.about_look(record or {}, look), *made.caveats))
 
     return conditions.by_place(rows, one_place)
@@ -56,8 +56,8 @@ def title(question: Compare) -> str:
     return f"Do {subject} differ in {sizes.named(question.metric)} by more than the noise?"
 
 
-def as_answer(rows: pd.DataFrame, found: list[Setting], question: Compare, heading: str) -> Answer:
-    """Word the settings of one question; `rows` are those that they were made of."""
+def as_answer(rows: pd.DataFrame, found: list[Setting], question: Compare, heading: str, looks: bool = False) -> Answer:
+    """Word the settings of one question; `rows` are those that they were made of, `looks` whether more are planned."""
     said = [_said(setting) for setting in found]
     told = [sentence for part in said for sentence in part]
     compared = [setting for setting in found if len(setting.arms) > 1]
@@ -72,14 +72,25 @@ def as_answer(rows: pd.DataFrame, found: list[Setting], question: Compare, headi
         notes=notes(compared),
         headline=_headline(found, said) if found else (),
         verdict=_verdict(compared),
-        caveats=advice.caveats(rows, found),
-        advice=advice.advice(rows, found),
+        caveats=(*_not_tested(compared), *advice.caveats(rows, found)),
+        advice=advice.advice(rows, found, looks),
     )
 
 
 def _verdict(compared: list[Setting]) -> str:
-    words = {_word(setting) for setting in compared}
-    return words.pop() if len(words) == 1 else DIFFERS if words else NOT_TESTABLE
+    """One word for all settings, or how many have which: "of 2 settings: 1 better, 1 inconclusive"."""
+    words = Counter(map(_word, compared))
+    if len(words) < 2:
+        return next(iter(words), NOT_TESTABLE)
+    parts = [f"{words[word]:,} {word}" for word in VERDICTS if word in words]
+    return f"of {len(compared):,} settings: {', '.join(parts)}"
+
+
+def _not_tested(compared: list[Setting]) -> tuple[str, ...]:
+    """Two verdicts that are not alike do not show two effects that are not."""
+    if len({_word(setting) for setting in compared}) < 2:
+        return ()
+    return ("Each setting is judged by itself: that a difference differs between settings is not shown by that.",)
 
 
 def _word(setting: Setting) -> str:

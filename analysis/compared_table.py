@@ -1,4 +1,4 @@
-"""A comparison as a table: one row an arm, its value over seeds, its rank, its difference to the baseline, its verdict.
+"""A comparison as a table: one row an arm, its value over seeds, its difference to the baseline, its verdict.
 
 What this does *not* do: compare (`analysis.comparisons` does) or word findings (`analysis.compared` does).
 """
@@ -10,13 +10,14 @@ import pandas as pd
 from analysis.comparisons import Comparison, Setting
 from analysis.page.wording import DASH, level
 from analysis.rows.outcomes import Outcomes
-from analysis.statistics.intervals import Estimate, rank_intervals, t_interval
+from analysis.statistics.intervals import Estimate, t_interval
 
 HOW = (
     "Differences are paired by seed (mean over replicates and machine factors within a seed); intervals are Student's "
     "over seeds (95%) and not corrected for their number; p-values are those of the paired t-test, Holm-corrected: "
-    "over the comparisons with the baseline, all settings and all questions of one family together, and over all pairs "
-    "of the others. P(better) counts the seeds on which an arm beats the baseline, ties half, with exact bounds."
+    "over the comparisons with the baseline, all settings and all questions of one family together, and by itself over "
+    "all pairs of the others; tuned and default rates are corrected apart. P(better) counts the seeds on which an arm "
+    "beats the baseline, ties half, with exact bounds."
 )
 HOW_RATIO = (
     "Differences are of logarithms, paired inside random blocks of trials that had their device alone; intervals are "
@@ -32,25 +33,18 @@ MEANINGFUL = (
     "An arm is meaningfully better where P(better) is above a half for certain and may be above three quarters (lower "
     "bound above 0.5, upper above 0.75; Bouthillier et al., 2103.03098): a difference may be real and yet rarely show."
 )
-RANKS = (
-    "Ranks are 95% intervals of a bootstrap over seeds: seeds are drawn anew with all their arms together, and "
-    "the rank is the place that an arm's mean then takes. P(first) is the share of those draws in which its mean "
-    "is the best, a tie shared among the tied. Both are given from 6 seeds on: of fewer a bootstrap is too sure."
-)
-NO_RANKS = "Ranks and P(first) are left out below 6 seeds: there a bootstrap over seeds is too sure of its order."
 COUNTED = (
-    "A diverged trial counts {guess} in the order of the arms, in their ranks, and in the difference with diverged "
-    "trials; the other columns are of completed trials. A verdict stands only where both analyses share it. The bounds "
-    "of the diverged share are over seeds, and exact."
+    "A diverged trial counts {guess} in the order of the arms, in P(better) and what is meaningful, and in the "
+    "difference with diverged trials; the other columns are of completed trials. A verdict stands only where both "
+    "analyses share it: the p is then the larger of both, and there is none where they disagree. The bounds of the "
+    "diverged share are over seeds, and exact."
 )
-_SEEDS_FOR_RANKS = 6
 
 
 def notes(compared: list[Setting]) -> tuple[str, ...]:
     """How the numbers of the table were made."""
     if not compared:
         return ()
-    ranked = [setting for setting in compared if is_ranked(setting)]
     guess = next((setting.guess for setting in compared if setting.guess), "")
     found = [HOW_RATIO if compared[0].metric.is_speed else HOW]
     if any(setting.num_seeds > 1 for setting in compared):
@@ -59,45 +53,30 @@ def notes(compared: list[Setting]) -> tuple[str, ...]:
         found.append(MEANINGFUL)
     if guess:
         found.append(COUNTED.format(guess=guess))
-    found += [RANKS] if ranked else []
-    return (*found, *((NO_RANKS,) if len(ranked) < len(compared) else ()))
+    return tuple(found)
 
 
 def table(found: list[Setting]) -> pd.DataFrame:
     """Return one row for each setting and arm, best first; columns that say nothing anywhere are left out."""
     made = pd.DataFrame([record for setting in found for record in _records(setting)])
-    if not any(map(is_ranked, found)):
-        made = made.drop(columns=["rank", "first_share"], errors="ignore")
     if not any(setting.lost for setting in found):
         return made.drop(columns=[c for c in _LOST if c in made])
     empty = [c for c in _LOST if c in made and (made[c].isna().all() or (c.startswith("num_") and not made[c].any()))]
     return made.drop(columns=empty)
 
 
-def is_ranked(setting: Setting) -> bool:
-    """Return whether so many seeds were run with every arm that their order may be given."""
-    return len(setting.arms) > 1 and len(setting.counted_scores.dropna()) >= _SEEDS_FOR_RANKS
-
-
 def _records(setting: Setting) -> list[dict]:
-    complete = setting.counted_scores.dropna()
-    sign = 1 if setting.metric.higher_is_better else -1
-    ranks, firsts = rank_intervals(sign * complete) if is_ranked(setting) else (None, None)
     best = setting.arms[0]
     records = []
-    for index, arm in enumerate(setting.arms):
-        record = _about(setting, arm)
-        record["rank"] = _span(*ranks[index]) if ranks is not None else DASH
-        record["first_share"] = float(firsts[index]) if firsts is not None else math.nan
-        record |= _value(setting, arm)
+    for arm in setting.arms:
+        record = _about(setting, arm) | _value(setting, arm)
         if setting.baseline:
             record |= _against(setting, setting.against.get(arm))
         if len(setting.arms) > 1:
             record |= _difference("to_best", setting, setting.pairs.get((best, arm)), sign=-1)
         records.append(record | _lost(setting, setting.outcomes.get(arm)))
     return records + [
-        {**_about(setting, o.arm), "rank": DASH, "verdict": "not testable here", **_lost(setting, o)}
-        for o in setting.silent
+        {**_about(setting, o.arm), "verdict": "not testable here", **_lost(setting, o)} for o in setting.silent
     ]
 
 
@@ -142,19 +121,15 @@ def _against(setting: Setting, c: Comparison | None) -> dict:
     if c is None or not len(c.differences):
         nothing = dict.fromkeys(("better_share", "better_share_low", "better_share_high", "equivalence_p"), math.nan)
         return record | nothing | {"meaningful": DASH, "verdict": DASH if c is None else c.verdict}
-    share = c.judgement.better_share
+    share = c.counted_judgement.better_share  # on a seed on which it diverged an arm is not the better one
     return record | {
         "better_share": share.value,
         "better_share_low": share.low,
         "better_share_high": share.high,
-        "meaningful": "yes" if c.judgement.meaningfully_better else "no",
-        "equivalence_p": c.judgement.equivalence_p if c.differences.any() and share.n > 1 else math.nan,
+        "meaningful": "yes" if c.counted_judgement.meaningfully_better else "no",
+        "equivalence_p": c.judgement.equivalence_p if c.differences.any() and c.judgement.n > 1 else math.nan,
         "verdict": c.verdict,
     }
-
-
-def _span(low: int, high: int) -> str:
-    return f"{low}" if low == high else f"{low}–{high}"
 
 
 def _difference(name: str, setting: Setting, c: Comparison | None, sign: int = 1) -> dict:
@@ -164,7 +139,7 @@ def _difference(name: str, setting: Setting, c: Comparison | None, sign: int = 1
         return dict.fromkeys((column, f"{column}_low", f"{column}_high", f"{name}_p"), math.nan)
     estimate = t_interval(sign * c.differences)
     shown = estimate.n > 1 and c.differences.any()  # arms that are equal on every seed want no p
-    p = c.corrected_p if shown else math.nan
+    p = c.shown_p if shown else math.nan
     estimate = estimate.map(math.exp) if setting.metric.scale == "ratio" else estimate
     return {column: estimate.value, f"{column}_low": estimate.low, f"{column}_high": estimate.high, f"{name}_p": p}
 

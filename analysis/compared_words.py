@@ -5,11 +5,12 @@ this does *not* do: compare (`analysis.comparisons`), or choose what stands firs
 """
 
 from analysis import sizes
+from analysis.compared_lost import about_lost, unit_of, who_diverged, withheld
 from analysis.comparisons import Comparison, Setting
-from analysis.page.wording import after_colon, count, known, listed, percent
+from analysis.page.wording import after_colon, count, known, listed
 from analysis.rows.arms import called
-from analysis.rows.outcomes import MISSING, Outcomes
 from analysis.sizes import bare, plain, signed
+from analysis.statistics.power import SHOWN
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
 from lrbench.questions import Compare
 
@@ -45,7 +46,7 @@ def plural(question: Compare) -> str:
 def sentences(setting: Setting) -> list[str]:
     best, *others = setting.arms
     names, metric, mean = names_of(setting), setting.metric, _mean(setting)
-    lost = _about_lost(setting, names)
+    lost = about_lost(setting, names)
     if not others:
         how = f"list several under [grid]: {setting.question.factor} = [ … ]"
         if setting.question.factor == "scheduler":
@@ -60,23 +61,26 @@ def sentences(setting: Setting) -> list[str]:
         return [f'With one seed no {one} can be told from another: {first}. Add seed = "0-9" under [grid].', *lost]
     if setting.all_equal:
         value = sizes.value(metric, setting.scores[best].mean())
-        text = f"On every {_unit(setting)} all {plural(setting.question)} ended at exactly the same {metric.label}"
+        text = f"On every {unit_of(setting)} all {plural(setting.question)} ended at exactly the same {metric.label}"
         return [f"{text}, {value} on average: this workload does not tell them apart.", *lost]
     return [*_about_verdicts(setting, names), *lost, *_about_ties(setting, names), *_about_power(setting, names)]
 
 
 def _mean(setting: Setting) -> str:
     """The best arm's mean in words, with its seeds and their spread."""
-    scores = setting.scores[setting.arms[0]].dropna()
-    metric, seeds = setting.metric, count(len(scores), _unit(setting))
+    best = setting.arms[0]
+    scores, lost = setting.scores[best].dropna(), setting.outcomes[best].num_diverged
+    metric, seeds = setting.metric, f"{count(len(scores), unit_of(setting))}{', completed trials only' if lost else ''}"
     spread = ""
     if len(scores) > 1 and metric.scale == "difference":
         spread = f", SD over seeds {plain(metric, float(scores.std()))}"
     return f"{sizes.value(metric, scores.mean())} ({seeds}{spread})"
 
 
-def _unit(setting: Setting) -> str:
-    return "block" if setting.metric.is_speed else "seed"
+def seeds_of(setting: Setting, comparisons) -> str:
+    """Return on how many seeds the comparisons rest, in words: "10 seeds", "7 to 10 seeds"."""
+    amounts = sorted({len(c.differences) for c in comparisons})
+    return f"{f'{amounts[0]:,} to ' if len(amounts) > 1 else ''}{count(amounts[-1], unit_of(setting))}"
 
 
 def _about_verdicts(setting: Setting, names: dict) -> list[str]:
@@ -93,11 +97,23 @@ def _about_verdicts(setting: Setting, names: dict) -> list[str]:
         text = f"All {len(setting.against)} others are equivalent to {names[setting.baseline]} within {margin(setting)}"
         return [f"{text}; the largest difference is {_difference(setting, first, names)}."]
     else:
-        what = "No scheduler" if setting.question.factor == "scheduler" else f"No level of {setting.question.factor}"
-        baseline, seeds = names[setting.baseline], count(setting.num_seeds, _unit(setting))
-        largest = _difference(setting, first, names)
-        opening = f"{what} can be told from {baseline} with {seeds}; the largest difference is {largest}."
+        return [*_about_none(setting, names), *_about_rest(setting, first, rest, names)]
     return [opening, *_about_rest(setting, first, rest, names)]
+
+
+def _about_none(setting: Setting, names: dict) -> list[str]:
+    """Say that no arm is told from the baseline: first those on which divergence has the last word, then the others."""
+    withdrawn = [c for c in setting.against.values() if c.withdrawn]
+    said = [withheld(setting, c, names) for c in withdrawn]
+    left = [c for c in setting.against.values() if not c.withdrawn]
+    if not left:
+        return said
+    of = "scheduler" if setting.question.factor == "scheduler" else f"level of {setting.question.factor}"
+    first = max(left, key=_size)
+    what = f"No {'other ' if said else ''}{of}"
+    text = f"{what} can be told from {names[setting.baseline]} with {seeds_of(setting, left)}"
+    matters = f"; what would matter is {margin(setting)}" if known(setting.margin) else ""
+    return [*said, f"{text}; the largest difference is {_difference(setting, first, names)}{matters}."]
 
 
 def _about_rest(setting: Setting, first: Comparison, rest: list[Comparison], names: dict) -> list[str]:
@@ -126,7 +142,10 @@ def _about_rest(setting: Setting, first: Comparison, rest: list[Comparison], nam
 
 
 def _bare(setting: Setting, c: Comparison) -> str:
-    return signed(setting.metric, c.estimate.value) if known(c.estimate.value) else "no seed in common"
+    if not known(c.estimate.value):
+        return "no seed in common"
+    of = " of the completed trials" if c.any_diverged else ""
+    return f"{signed(setting.metric, c.estimate.value)}{of}"
 
 
 def _told(setting: Setting, c: Comparison, names: dict) -> str:
@@ -144,19 +163,13 @@ def _told(setting: Setting, c: Comparison, names: dict) -> str:
         return f"{a} against {b} is not testable here{label}, for {flag}: noise of {_size_words(setting, c)}."
     if word == NOT_TESTABLE or not c.estimate.bounded:
         return f"{a} against {b} is not testable here{label}: {_untestable(setting, c)}."
-    why = f", for {_who_diverged(setting, c, names)}" if c.withdrawn else ""
-    size = _size_words(setting, c)
-    size = f"of the completed trials {size}" if c.withdrawn else f"{size}{_settled_by(setting, c)}"
+    why = f", for {who_diverged(setting, c, names)}" if c.withdrawn else ""
+    size = f"{_size_words(setting, c)}{_settled_by(setting, c)}"
     return f"{a} against {b} is inconclusive{label}{why}: {size}."
 
 
-def _who_diverged(setting: Setting, c: Comparison, names: dict) -> str:
-    found = [setting.outcomes[arm] for arm in (c.a, c.b) if setting.outcomes[arm].num_diverged]
-    return listed([f"{names[o.arm]} diverged on {o.num_diverged_seeds} of {o.diverged_seeds.n} seeds" for o in found])
-
-
 def _untestable(setting: Setting, c: Comparison) -> str:
-    unit, n = _unit(setting), c.estimate.n
+    unit, n = unit_of(setting), c.estimate.n
     if n == 0:
         return f"they completed on no {unit} in common"
     value = signed(setting.metric, c.estimate.value)
@@ -172,19 +185,24 @@ def _size_words(setting: Setting, c: Comparison) -> str:
         return _untestable(setting, c)
     wins = int(((c.differences > 0) if metric.higher_is_better else (c.differences < 0)).sum())
     interval = f"95% interval {bare(metric, e.low)} to {bare(metric, e.high)}"
-    seeds = f"{count(e.n, _unit(setting))}, better on {wins} of {e.n}"
-    if c.verdict == EQUIVALENT or c.is_noise:
-        return f"{signed(metric, e.value)} ({interval}; {seeds})"
-    return f"{signed(metric, e.value)} ({interval}; {seeds}; Holm-corrected p {_p(c.corrected_p)})"
+    seeds = f"{count(e.n, unit_of(setting))}, better on {wins} of {e.n}"
+    size = f"{'of the completed trials ' if c.any_diverged else ''}{signed(metric, e.value)}"
+    if c.verdict == EQUIVALENT or c.is_noise or c.withdrawn:
+        return f"{size} ({interval}; {seeds})"
+    return f"{size} ({interval}; {seeds}; Holm-corrected p {_p(c.shown_p)})"
 
 
 def _settled_by(setting: Setting, c: Comparison) -> str:
     detectable, needed = c.judgement.detectable, c.judgement.seeds_to_settle
-    if c.withdrawn or not known(detectable):
-        return ""
-    units = f"{_unit(setting)}s"
-    text = f"; {c.judgement.n} {units} would have found {plain(setting.metric, detectable)} four times in five"
-    return f"{text}, and {needed:,} in all would settle it if it is as seen" if needed > c.judgement.n else text
+    matters = f"; what would matter is {margin(setting)}" if known(setting.margin) else ""
+    if c.any_diverged or not known(detectable):
+        return matters
+    units = f"{unit_of(setting)}s"
+    text = f"{matters}; {c.judgement.n} {units} would have found {plain(setting.metric, detectable)} four times in five"
+    if needed <= c.judgement.n:
+        return text
+    end = "show them equivalent" if c.judgement.settled_as == SHOWN else "tell them apart"
+    return f"{text}, and {needed:,} in all would so often {end}, were the truth what was seen"
 
 
 def margin(setting: Setting) -> str:
@@ -210,7 +228,10 @@ def _about_ties(setting: Setting, names: dict) -> list[str]:
     apart = [arm for arm in others if setting.pairs[best, arm].told_apart]
     tied = [arm for arm in others if arm not in apart]
     if not tied:
-        return [f"{names[best]} can be told from every other, the number of comparisons taken into account."]
+        if not setting.baseline:
+            return [f"{names[best]} can be told from every other, the number of comparisons taken into account."]
+        text = f"{names[best]} can be told from every other; comparisons with {names[setting.baseline]}"
+        return [f"{text} and those among the rest are corrected apart, at 5% each."]
     some = [names[arm] for arm in tied[:_MOST_NAMED]]
     if len(tied) > _MOST_NAMED:
         some.append(count(len(tied) - _MOST_NAMED, "other"))
@@ -221,7 +242,8 @@ def _about_ties(setting: Setting, names: dict) -> list[str]:
 
 def _about_power(setting: Setting, names: dict) -> list[str]:
     """Say what the planned comparisons could have seen: those with the baseline, or all pairs where there is none."""
-    planned = [c for c in setting.planned if known(c.detectable)]
+    # on the seeds that an arm completed its differences scatter less than over all
+    planned = [c for c in setting.planned if known(c.detectable) and not c.any_diverged]
     if len(setting.planned) < 2 or not planned:
         return []  # a single comparison says it itself
     found = sorted((c.detectable, index) for index, c in enumerate(planned))
@@ -230,7 +252,7 @@ def _about_power(setting: Setting, names: dict) -> list[str]:
     if least != text:
         text = f"{least.removesuffix(' points')} ({easiest}) to {text} ({hardest})"
     whose = f"a comparison with {names[setting.baseline]}" if setting.baseline else "a comparison of two"
-    seeds, size = count(setting.num_seeds, _unit(setting)), planned[0].family_size
+    seeds, size = seeds_of(setting, planned), planned[0].family_size
     among = f", one of {size} that share the 5%," if size > 1 else ""
     return [
         f"With {seeds} {whose}{among} finds a true difference of {text} four times in five; smaller ones may be unseen."
@@ -239,45 +261,3 @@ def _about_power(setting: Setting, names: dict) -> list[str]:
 
 def _other(setting: Setting, c: Comparison, names: dict) -> str:
     return names[c.a] if c.b == setting.baseline else f"{names[c.a]} against {names[c.b]}"
-
-
-# -------------------------------------------------------------------------------------------------------- failed trials
-
-
-def _about_lost(setting: Setting, names: dict) -> list[str]:
-    """Say what failed: divergence by seeds with exact bounds and what it does to the verdict, then what is missing."""
-    sentences = [_about_diverged(setting, o, names) for o in setting.lost if o.num_diverged]
-    missing = [
-        f"{count(o.num_missing, 'trial')} of {names[o.arm]} ({_missing(o)})" for o in setting.lost if o.num_missing
-    ]
-    if missing:
-        sentences.append(f"Missing from every comparison, for they say nothing of the training: {listed(missing)}.")
-    return sentences
-
-
-def _missing(o: Outcomes) -> str:
-    lost = sorted((s, n) for s, n in o.statuses.items() if s in MISSING)
-    return listed([f"{n:,} {status.replace('_', ' ')}" for status, n in lost])
-
-
-def _about_diverged(setting: Setting, o: Outcomes, names: dict) -> str:
-    share = o.diverged_seeds
-    bounds = f"95% bounds of the share {percent(share.low, 0)} to {percent(share.high, 0)}"
-    text = f"{names[o.arm]} diverged on {o.num_diverged_seeds} of {share.n} seeds ({bounds}, exact)"
-    if o.arm not in setting.scores:
-        return f"{text} and completed none of its trials: it is in no comparison, and cannot be recommended."
-    own = setting.against.get(o.arm)
-    if not setting.guess:
-        return f"{text}; a diverged trial has no {setting.metric.label}, so it is compared by those that completed."
-    if own is None:
-        return f"{text}; each counts {setting.guess} in a second analysis, and a verdict stands where both share it."
-    counted = own.counted_judgement.estimate
-    ends = (
-        f", 95% interval {bare(setting.metric, counted.low)} to {bare(setting.metric, counted.high)}"
-        if counted.bounded
-        else ""
-    )
-    text += f"; with these counted {setting.guess} its difference is {signed(setting.metric, counted.value)}{ends}"
-    if own.withdrawn:
-        return f"{text}: what the completed trials alone would say ({own.withdrawn}) is withdrawn."
-    return f"{text}."

@@ -18,10 +18,11 @@ from analysis.answers import Answer
 from analysis.page.wording import after_colon, count, known, level, listed, number, percent, points
 from analysis.rows import conditions
 from analysis.rows.conditions import completed, group_ids, short_names
-from analysis.rows.seed_tables import Part, parts
+from analysis.rows.outcomes import Outcomes
+from analysis.rows.seed_tables import Part, machine_note, parts
 from analysis.statistics.dispersion import LEVEL, Dispersion, compare_spreads
-from analysis.statistics.intervals import holm
-from analysis.statistics.luck import Luck, labels_of, luck
+from analysis.statistics.intervals import holm, sd_interval
+from analysis.statistics.luck import Luck, distribution_sd_of, labels_of, luck, share_of
 from analysis.statistics.nested import Components, seeds_and_runs
 
 TITLE = "Where does the spread of accuracy come from?"
@@ -31,12 +32,14 @@ HOW = (
     "The SD over seeds is what is left of the spread of seed means when the run-to-run variance in them is taken off; "
     "intervals are closed forms for normal values (Ting et al., 1990; chi-square). The luck of the test images is the "
     "spread that independent errors on each of them would make (Jordan, arXiv 2304.01910, theorem 1), one run a seed; "
-    "what is left is the spread on test images without end. Ratios of spreads are paired by seed (Brown and Forsythe's "
-    "test and Fieller's interval, Holm-corrected over schedulers)."
+    "what is left is the spread on test images without end. The interval of the share is that of the SD over seeds; "
+    "over several schedulers that of one of them, for they share their seeds. A scheduler is set against the baseline "
+    "by its mean distance from the median, not by its SD, paired by seed (Brown and Forsythe's test and Fieller's "
+    "interval, Holm-corrected over schedulers). All of this is of completed trials."
 )
 BOUND = (
     "Rows hold no labels of these test images, so their luck is bounded from above by how often two runs disagree, and "
-    "the SD on test images without end from below."
+    "the SD on test images without end from below. A bound above the spread itself says nothing, and is left out."
 )
 
 
@@ -46,11 +49,11 @@ class Source:
 
     part: Part
     arm: str
-    accuracy: float
     components: Components
     luck: Luck
     against: Dispersion | None
     corrected_p: float
+    diverged: Outcomes | None
 
 
 def applies(rows: pd.DataFrame) -> bool:
@@ -73,6 +76,7 @@ def sources(rows: pd.DataFrame, record: dict | None = None) -> list[Source]:
 
 
 def _of_part(part: Part) -> list[Source]:
+    part = part.at_reference()
     usable = completed(part.rows)
     usable = usable[usable["final_accuracy"].notna()]
     if usable.empty:
@@ -92,25 +96,15 @@ def _of_part(part: Part) -> list[Source]:
         Source(
             part=part,
             arm=arm,
-            accuracy=float(mine["final_accuracy"].mean()),
-            components=_components(mine),
+            components=seeds_and_runs(mine["final_accuracy"], group_ids(mine, ("unit",)), np.zeros(len(mine))),
             luck=_luck(runs[runs["arm"] == arm], labels),
             against=against.get(arm),
             corrected_p=corrected.get(arm, math.nan),
+            diverged=part.diverged.get(arm),
         )
         for arm in part.arms
         if len(mine := usable[usable["arm"] == arm])
     ]
-
-
-def _components(mine: pd.DataFrame) -> Components:
-    """Part the replicates of each seed's first condition.
-
-    Under another flag the seed is the same one: its trials there are neither repeats nor seeds of their own.
-    """
-    trial = group_ids(mine, ("condition_id", "unit"))
-    one = mine[trial.isin(trial.groupby(mine["unit"]).first())]
-    return seeds_and_runs(one["final_accuracy"], group_ids(one, ("unit",)), np.zeros(len(one)))
 
 
 def _labels(runs: pd.DataFrame) -> np.ndarray:
@@ -141,19 +135,32 @@ def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
         sentences += [f"{label}: {after_colon(text)}" for text in said] if len(by_part) > 1 else said
     if not found:
         sentences = ["No scheduler has two completed seeds, so there is no spread to part."]
-    bounded = any(known(source.luck.by_images) and not source.luck.exact for source in found)
     return Answer(
         title=TITLE,
         sentences=tuple(sentences),
         table=table(found),
         figure=lambda: _figure(found),
-        notes=((HOW, BOUND) if bounded else (HOW,)) if found else (),
+        notes=_notes(found, rows),
     )
+
+
+def _notes(found: list[Source], rows: pd.DataFrame) -> tuple[str, ...]:
+    if not found:
+        return ()
+    bounded = any(known(source.luck.by_images) and not source.luck.exact for source in found)
+    where = machine_note(completed(rows))
+    at = (f"Trials are those at {where}: repeats can scatter otherwise at other levels.",) if where else ()
+    return (HOW, *((BOUND,) if bounded else ()), *at)
 
 
 def _sentences(group: list[Source]) -> list[str]:
     names = short_names(source.arm for source in group)
-    return [*_about_luck(group), *_about_repeats(group, names), *_about_noise(group, names)]
+    return [
+        *_about_luck(group),
+        *_about_repeats(group, names),
+        *_about_diverged(group, names),
+        *_about_noise(group, names),
+    ]
 
 
 def _span(values: list[float], form) -> str:
@@ -171,17 +178,38 @@ def _about_luck(group: list[Source]) -> list[str]:
         return []
     total = math.sqrt(np.mean([each.total.value**2 for each in lucks]))
     images = math.sqrt(np.mean([each.by_images**2 for each in lucks]))
-    share, num_seeds = min(1.0, (images / total) ** 2), max(each.total.n for each in lucks) + 1
-    up_to = "" if lucks[0].exact else "at most "
+    exact = lucks[0].exact
+    if not exact and images >= total:
+        return []
+    # schedulers share their seeds: the mean of their variances is hardly better known than one of them
+    spread = sd_interval(total, min(each.total.n for each in lucks))
+    share, up_to = share_of(images, spread), "" if exact else "at most "
+    whose = "95% interval" if exact else "the bound's own 95% interval"
+    num_seeds = _seeds([each.total.n + 1 for each in lucks])
     over = f" over {count(len(lucks), 'scheduler')}" if len(lucks) > 1 else ""
     text = (
-        f"Of the variance of accuracy over seeds {up_to}{percent(share, 0)} is luck of which "
-        f"{lucks[0].num_images:,} images are in the test set: an SD of {up_to}{_sd(images)} points out of {_sd(total)} "
-        f"(root mean squares{over}, {count(num_seeds, 'seed')} each)"
+        f"Of the variance of accuracy over seeds {up_to}{percent(share.value, 0)} ({whose} {percent(share.low, 0)} to "
+        f"{percent(share.high, 0)}) is luck of which {lucks[0].num_images:,} images are in the test set: an SD of "
+        f"{up_to}{_sd(images)} points out of {_sd(total)} (root mean squares{over}, {num_seeds} each)"
     )
-    left = math.sqrt(max(0.0, total**2 - images**2))
-    least = "" if lucks[0].exact else "at least "
-    return [f"{text}; on test images without end {least}{_sd(left)} points would be left."]
+    left = spread.map(lambda sd: distribution_sd_of(sd, images, lucks[0].num_images))
+    if not exact and _sd(left.value) == _sd(0.0):
+        return [f"{text}."]
+    least = "" if exact else "at least "
+    ends = f" ({whose} {_sd(left.low)} to {_sd(left.high)})"
+    return [f"{text}; on test images without end {least}{_sd(left.value)} points{ends} would be left."]
+
+
+def _seeds(amounts: list[int]) -> str:
+    """Return "10 seeds", or "7 to 10 seeds" where they differ."""
+    low, high = min(amounts), max(amounts)
+    return count(high, "seed") if low == high else f"{low:,} to {count(high, 'seed')}"
+
+
+def _about_diverged(group: list[Source], names: dict) -> list[str]:
+    lost = [source for source in group if source.diverged]
+    each = [f"{names[s.arm]} on {s.diverged.num_diverged_seeds} of {count(s.diverged.num_seeds, 'seed')}" for s in lost]
+    return [f"Spread is of completed trials alone: {listed(each)} diverged."] if each else []
 
 
 def _about_repeats(group: list[Source], names: dict) -> list[str]:
@@ -218,12 +246,12 @@ def _about_noise(group: list[Source], names: dict) -> list[str]:
         way = "more" if ratio.value > 1 else "less"
         p = "< 0.001" if source.corrected_p < 0.001 else f"= {source.corrected_p:.3f}"
         text = f"{names[source.arm]} scatters {way} than {base}: {number(ratio.value)} times as far"
-        sentences.append(f"{text} (95% interval {number(ratio.low)} {end}, Holm p {p}).")
+        sentences.append(f"{text} from the median in the mean (95% interval {number(ratio.low)} {end}, Holm p {p}).")
     if len(told) < len(compared):
-        seen = min(source.against.detectable for source in compared)
+        best = min((source.against for source in compared), key=lambda against: against.detectable)
+        seen, num_seeds = best.detectable, best.ratio.n
         could = f"a ratio of {number(seen)} at best" if math.isfinite(seen) else "no ratio, however large,"
         who = "No scheduler" if not told else "No other scheduler"
-        num_seeds = max(source.against.ratio.n for source in compared)
         text = f"{who} can be told to be noisier or calmer than {base}; with {count(num_seeds, 'seed')} {could}"
         sentences.append(f"{text} would have been seen four times in five.")
     return sentences
@@ -231,7 +259,7 @@ def _about_noise(group: list[Source], names: dict) -> list[str]:
 
 def table(found: list[Source]) -> pd.DataFrame:
     """Return one row for each setting and scheduler."""
-    records = []
+    records, lost = [], any(source.diverged for source in found)
     for source in found:
         c, l_, against = source.components, source.luck, source.against
         records.append(
@@ -240,18 +268,20 @@ def table(found: list[Source]) -> pd.DataFrame:
                 **({"stage": source.part.stage} if source.part.stage else {}),
                 "scheduler": source.arm,
                 "num_seeds": c.num_seeds,
-                "final_accuracy": source.accuracy,
+                **({"num_diverged_seeds": s.num_diverged_seeds if (s := source.diverged) else 0} if lost else {}),
                 "seed_sd": c.seed.value,
                 "seed_sd_low": c.seed.low,
                 "seed_sd_high": c.seed.high,
                 "run_to_run_sd": c.run.value,
                 "run_to_run_sd_low": c.run.low,
                 "run_to_run_sd_high": c.run.high,
-                "test_images_sd": l_.by_images,
-                "distribution_sd": l_.distribution.value,
-                "distribution_sd_low": l_.distribution.low,
-                "distribution_sd_high": l_.distribution.high,
-                "luck_share": l_.share,
+                "test_images_sd": math.nan if l_.is_empty else l_.by_images,
+                "distribution_sd": math.nan if l_.is_empty else l_.distribution.value,
+                "distribution_sd_low": math.nan if l_.is_empty else l_.distribution.low,
+                "distribution_sd_high": math.nan if l_.is_empty else l_.distribution.high,
+                "luck_share": l_.share.value,
+                "luck_share_low": l_.share.low,
+                "luck_share_high": l_.share.high,
                 "spread_ratio": against.ratio.value if against else math.nan,
                 "spread_ratio_low": against.ratio.low if against else math.nan,
                 "spread_ratio_high": against.ratio.high if against else math.nan,

@@ -95,6 +95,11 @@ def match(a: str | Path, b: str | Path) -> Matched:
     )
 
 
+def worded(verdict: str, negligible: bool) -> str:
+    """Return the verdict as sentences, tables and badges have it: one that was found and does not matter says so."""
+    return f"{verdict}, but negligible" if negligible else verdict
+
+
 # ------------------------------------------------------------------------------------------------------------ reading
 
 

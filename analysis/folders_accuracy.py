@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
-from analysis.folders import Matched
+from analysis.folders import Matched, worded
 from analysis.folders_bits import both_completed
 from analysis.page.wording import count, known, percent, points
 from analysis.rows.conditions import SEEDS, group_ids, short_names
@@ -90,15 +90,19 @@ def answer(matched: Matched, found: list[Compared]) -> Answer:
         table=_table(found),
         figure=lambda: figures.message("No trial of both folders tells of accuracy"),
         notes=(HOW,) if found and not found[0].identical else (),
-        verdict="" if found and found[0].identical else found[0].judgement.verdict if found else verdicts.NOT_TESTABLE,
+        verdict=verdicts.NOT_TESTABLE if not found else "" if found[0].identical else _worded(found[0].judgement),
     )
+
+
+def _worded(j: Judgement) -> str:
+    return worded(j.verdict, j.negligible)
 
 
 def line_of(one: Compared) -> "figures.Line":
     """Return a comparison as a row of the summary figure."""
     from analysis.figures.colours import BLUE, colour_of
 
-    word = "identical" if one.identical else one.judgement.verdict
+    word = "identical" if one.identical else _worded(one.judgement)
     return figures.Line(
         label=one.scheduler or "all trials",
         estimate=one.judgement.estimate,
@@ -131,8 +135,9 @@ def _overall(one: Compared) -> str:
     size += f" (95% interval {points(j.estimate.low)} to {points(j.estimate.high)}; {count(j.n, 'seed')}{equal})"
     margin = points(j.margin).lstrip("+")
     if j.verdict in (verdicts.BETTER, verdicts.WORSE):
-        less = f", though by less than one seed SD ({margin} points)" if j.negligible else ""
-        return f"B is {'better' if j.verdict == verdicts.BETTER else 'worse'} than A by {size}{less}."
+        if j.negligible:
+            return f"{_worded(j).capitalize()}, being less than one seed SD ({margin} points): B less A is {size}."
+        return f"B is {j.verdict} than A by {size}."
     if j.verdict == verdicts.EQUIVALENT:
         return f"The same within one seed SD ({margin} points): B less A is {size}."
     seen = f"; a true difference of {points(j.detectable).lstrip('+')} points would have been found four times in five"
@@ -162,7 +167,7 @@ def _table(found: list[Compared]) -> pd.DataFrame:
             "B_less_A_points_low": one.judgement.estimate.low,
             "B_less_A_points_high": one.judgement.estimate.high,
             "holm_p": np.nan if one.identical else one.judgement.corrected_p,
-            "verdict": "identical" if one.identical else one.judgement.verdict,
+            "verdict": "identical" if one.identical else _worded(one.judgement),
         }
         for one in found
     ]

@@ -35,13 +35,15 @@ _ENDS = {
     "weights": "weights_sha256",
     "logits": "logits_sha256",
     "predictions": "predictions_sha256",
+    "length": "num_steps",
 }
-_FLAT = ["trial_id", "status", "num_steps", "final_accuracy", *_ENDS.values()]
+_FLAT = ["trial_id", "status", "final_accuracy", *_ENDS.values()]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bits:
-    """Completed pairs of the two folders: `equal[name]` is (pairs that agree, pairs that can tell) for each of DIGESTS.
+    """Completed pairs of the two folders: `equal[name]` is (pairs that agree, pairs that can tell) for each of DIGESTS
+    and "length", the number of steps.
 
     `followed` are differing pairs, compared digest by digest.
     """
@@ -187,14 +189,17 @@ def _range(values, form, unit: str = "") -> str:
 
 
 def _table(found: Bits) -> pd.DataFrame:
+    """What was compared, and all wherein pairs are said to part; the number of steps only where it is not the same."""
+    parted = {pair.parting.what for pair in found.followed}
+    told = {name for name, (same, of) in found.equal.items() if name != "length" or same < of}
     records = [
         {
             "what": WORDS[name].removeprefix("the "),
-            "equal_in": f"{found.equal[name][0]:,} of {found.equal[name][1]:,}",
+            "equal_in": "{:,} of {:,}".format(*found.equal[name]) if name in found.equal else DASH,
             "first_different_step": _first(found.followed, name),
         }
-        for name in DIGESTS
-        if name in found.equal
+        for name in (*DIGESTS, "length")
+        if name in told | parted
     ]
     return pd.DataFrame(records)
 

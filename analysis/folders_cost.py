@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
-from analysis.folders import Matched
+from analysis.folders import Matched, worded
 from analysis.page.wording import count, number, percent
 from analysis.rows.conditions import FACTORS, MACHINE_FACTORS, completed, describe, short_names, varied
 from analysis.statistics import verdicts
@@ -170,7 +170,7 @@ def answer(matched: Matched, found: list[Ratio]) -> Answer:
         table=_table(found),
         figure=lambda: figures.message("No trial of both folders tells of cost"),
         notes=(HOW,) if found else (),
-        verdict=overall[0].verdict if overall else verdicts.NOT_TESTABLE,
+        verdict=worded(overall[0].verdict, overall[0].negligible) if overall else verdicts.NOT_TESTABLE,
         caveats=(ONE_TIME.format(how=_one_study(matched)), *_load(matched)) if found else (),
     )
 
@@ -213,7 +213,7 @@ def _sentence(ratio: Ratio) -> str:
         return f"{label.capitalize()} of B {same} ({blocks}); there is no interval, so nothing is tested."
     size = f"{estimate.value:.3f} times, 95% interval {estimate.low:.3f} to {estimate.high:.3f}; {blocks}"
     if ratio.verdict in (verdicts.BETTER, verdicts.WORSE):
-        less = f", though by less than {percent(MARGIN, 0)}" if ratio.negligible else ""
+        less = f": {worded(ratio.verdict, True)}, being less than {percent(MARGIN, 0)}" if ratio.negligible else ""
         return f"{label.capitalize()}: B is {word(ratio)}{less} ({size})."
     if ratio.verdict == verdicts.EQUIVALENT:
         return f"{label.capitalize()}: the same within {percent(MARGIN, 0)} ({size})."
@@ -266,7 +266,7 @@ def _table(found: list[Ratio]) -> pd.DataFrame:
             "cost_ratio_low": r.estimate.low,
             "cost_ratio_high": r.estimate.high,
             "welch_p": r.corrected_p if r.where else r.p,
-            "verdict": r.verdict,
+            "verdict": worded(r.verdict, r.negligible),
         }
         for r in found
     ]

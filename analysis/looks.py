@@ -2,7 +2,8 @@
 
 A study with `[until]` adds seeds look by look. At each one every comparison that it names is judged anew, so each look
 is stricter than 5 % (`analysis.statistics.spending`), and the error over all looks and over the comparisons of a family
-is 5 %. A study whose seeds are fixed has one look, at 5 %. What this does *not* do: run anything, or word the study's
+is 5 %. What is settled at one look stays settled: the error spent there was spent on it, so later data ask for no more
+seeds. A study whose seeds are fixed has one look, at 5 %. What this does *not* do: run anything, or word the study's
 answers.
 """
 
@@ -18,7 +19,7 @@ from analysis.rows.arms import TUNED, at_look, called, comparable
 from analysis.rows.conditions import SEEDS, describe, group_ids
 from analysis.statistics.intervals import no_spread, paired_p
 from analysis.statistics.spending import t_levels
-from analysis.statistics.verdicts import INCONCLUSIVE
+from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
 from lrbench.study import Study
 
 LEVEL = 0.05
@@ -30,9 +31,10 @@ class Decision:
     """What a study's rows settle so far.
 
     `look` counts from 1 and is 0 before the first is complete; `level` is what a single comparison's p is held against
-    there. `settled` is true where no comparison is inconclusive any more. `table` has a row for each comparison: its
-    `p`, `corrected_p` over its family and all looks, to be held against 5 %, an interval of the mean difference that
-    covers at all looks together with 95 % (of logarithms for ratio metrics), and the verdict.
+    there. `settled` is true where no comparison is open any more. `table` has a row for each comparison: its `p`,
+    `corrected_p` over its family and all looks, to be held against 5 %, an interval of the mean difference that covers
+    at all looks together with 95 % (of logarithms for ratio metrics), and the verdict, all of this look; and
+    `settled_at`, the first look that settled it (0: none did), with what it was `settled_as` there ("" for none).
     """
 
     look: int
@@ -44,12 +46,34 @@ class Decision:
     table: pd.DataFrame
 
 
-def decide(rows: pd.DataFrame, study: Study) -> Decision:
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """A comparison as this look has it, and as what (`word`) which look settled it: 0 and "" where none has."""
+
+    setting: Setting
+    c: Comparison
+    look: int = 0
+    word: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return not self.look and self.c.verdict == INCONCLUSIVE
+
+    @property
+    def name(self) -> str:
+        names = called(self.setting.question.factor, self.setting.arms)
+        pair = " against ".join(names.get(arm, arm) for arm in (self.c.a, self.c.b))
+        return f"{pair} ({describe(self.setting.factors)})" if self.setting.factors else pair
+
+
+def decide(rows: pd.DataFrame, study: Study, ran_seconds: float = 0.0) -> Decision:
     """Are the study's comparisons settled at the last look that its rows complete? (trials) → Decision.
 
     Where a study names no comparison, it is that of its schedulers. Each comparison's p is turned into the level of the
-    whole study at which this look would just end it, and Holm's procedure runs over these within a family. Where trials
-    ran at chosen base rates, those are judged; trials that chose them never are. Seeds beyond the look are left out.
+    whole study at which this look would just end it, and Holm's procedure runs over these within a family. The looks
+    before are judged again, from the rows that they had: what was settled there stays so. Where trials ran at chosen
+    base rates, those are judged; trials that chose them never are. Seeds beyond the look are left out. `ran_seconds` is
+    how long the study has run: it decides nothing but what is said to come next.
     """
     record = {"study": study.model_dump(mode="json")}
     rows, look = at_look(comparable(rows), record)
@@ -59,20 +83,48 @@ def decide(rows: pd.DataFrame, study: Study) -> Decision:
         return _decision(0, looks, 0.0, (said,), [])
     look = max(1, look)
     level = float(t_levels(looks, study.until.spending, LEVEL)[look - 1]) if study.until is not None else LEVEL
-    found = [_leading(settings) for settings in compare_all(rows, asked(record) or [STANDING], record)]
-    pairs = [(setting, c) for settings in found for setting in settings for c in setting.planned]
-    return _decision(look, looks, level, _said(pairs, look, looks, level), pairs)
+    judged = _judged(rows, study, look, record)
+    said = _said(judged, look, looks, level)
+    if any(one.is_open for one in judged):
+        said.append(_next(study, look, looks, ran_seconds))
+    return _decision(look, looks, level, said, judged)
 
 
-def _decision(look: int, looks: tuple[int, ...], level: float, sentences, pairs) -> Decision:
+def _judged(rows: pd.DataFrame, study: Study, look: int, record: dict) -> list[_Judged]:
+    """Judge every comparison at each look up to this one; the first that settles one counts."""
+    settled: dict[tuple, tuple[int, Comparison]] = {}
+    now = {}
+    for number in range(1, look + 1):
+        known = rows
+        if number < look:
+            known = rows[rows["seed"].isin(study.grid["seed"][: study.until.looks[number - 1]])]
+        found = [_leading(settings) for settings in compare_all(known, asked(record) or [STANDING], record)]
+        now = {
+            (index, repr(setting.factors), frozenset((c.a, c.b))): (setting, c)
+            for index, settings in enumerate(found)
+            for setting in settings
+            for c in setting.planned
+        }
+        for key, (_, c) in now.items():
+            if c.verdict in (BETTER, WORSE, EQUIVALENT):
+                settled.setdefault(key, (number, c))
+    judged = []
+    for key, (setting, c) in now.items():
+        at, then = settled.get(key, (0, c))
+        word = (then if then.a == c.a else then.turned).verdict if at else ""
+        judged.append(_Judged(setting=setting, c=c, look=at, word=word))
+    return judged
+
+
+def _decision(look: int, looks: tuple[int, ...], level: float, sentences, judged: list[_Judged]) -> Decision:
     return Decision(
         look=look,
         num_looks=len(looks),
         num_seeds=looks[look - 1] if look else 0,
         level=level,
-        settled=bool(pairs) and all(c.verdict != INCONCLUSIVE for _, c in pairs),
+        settled=bool(judged) and not any(one.is_open for one in judged),
         sentences=tuple(sentences),
-        table=_table(pairs, level),
+        table=_table(judged, level),
     )
 
 
@@ -114,49 +166,71 @@ def covers_at_all_looks(differences, level: float) -> tuple[float, float]:
 # ------------------------------------------------------------------------------------------------------------- saying
 
 
-def _name(setting: Setting, c: Comparison) -> str:
-    names = called(setting.question.factor, setting.arms)
-    pair = " against ".join(names.get(arm, arm) for arm in (c.a, c.b))
-    return f"{pair} ({describe(setting.factors)})" if setting.factors else pair
-
-
-def _said(pairs: list[tuple[Setting, Comparison]], look: int, looks: tuple[int, ...], level: float) -> list[str]:
+def _said(judged: list[_Judged], look: int, looks: tuple[int, ...], level: float) -> list[str]:
+    """Say how many comparisons are settled, then metric by metric which: as what, at which look, and what is open."""
     num_seeds = looks[look - 1]
     where = f"Look {look} of {len(looks)}, {num_seeds} of {looks[-1]} seeds" if len(looks) > 1 else ""
     where = where or f"One look, {count(num_seeds, 'seed')}"
-    if not pairs:
+    if not judged:
         return [f"{where}: nothing can be compared, so nothing is settled."]
-    at = f"{where}, at a level of {100 * level:.2g}%"
-    still = [(setting, c) for setting, c in pairs if c.verdict == INCONCLUSIVE]
-    verdicts = Counter(c.verdict for _, c in pairs if c.verdict != INCONCLUSIVE)
+    closed = [one for one in judged if not one.is_open]
+    verdicts = Counter(one.word or one.c.verdict for one in closed)
     found = f" ({listed(f'{n} {word}' for word, n in verdicts.items())})" if verdicts else ""
-    if not still:
-        whole = "the comparison is settled" if len(pairs) == 1 else f"all {len(pairs)} comparisons are settled"
-        return [f"{at}: {whole}{found}."]
-    names = [_name(*pair) for pair in still[:_MOST_NAMED]]
-    if len(still) > _MOST_NAMED:
-        names.append(count(len(still) - _MOST_NAMED, "other"))
-    metrics = listed(sorted({setting.question.metric for setting, _ in still}))
-    next_ = "No seeds are left to add: what is inconclusive stays so."
-    if look < len(looks):
-        next_ = f"Next: {count(looks[look] - num_seeds, 'more seed')}."
-    return [
-        f"{at}: {len(pairs) - len(still)} of {count(len(pairs), 'comparison')} settled{found}.",
-        f"Inconclusive in {metrics}: {listed(names)}.",
-        next_,
+    whole = f"{len(closed)} of {count(len(judged), 'comparison')} settled"
+    if len(closed) == len(judged):
+        whole = "the comparison is settled" if len(judged) == 1 else f"all {len(judged)} comparisons are settled"
+    said = [f"{where}, at a level of {100 * level:.2g}%: {whole}{found}."]
+    for metric in dict.fromkeys(one.setting.question.metric for one in judged):
+        own = [one for one in judged if one.setting.question.metric == metric]
+        done = [_how(one, len(looks)) for one in own if one.look]
+        never = [one.name for one in own if not one.look and not one.is_open]
+        still = [one.name for one in own if one.is_open]
+        said += [f"Settled in {metric}: {_some(done)}."] if done else []
+        said += [f"Not testable in {metric}: {_some(never)}."] if never else []
+        said += [f"Inconclusive in {metric}: {_some(still)}."] if still else []
+    return [*said, *_otherwise(judged, look)]
+
+
+def _how(one: _Judged, num_looks: int) -> str:
+    return f"{one.name} {one.word}{f' at look {one.look}' if num_looks > 1 else ''}"
+
+
+def _some(texts: list[str]) -> str:
+    more = len(texts) - _MOST_NAMED
+    return "; ".join([*texts[:_MOST_NAMED], *([f"and {count(more, 'other')}"] if more > 0 else [])])
+
+
+def _otherwise(judged: list[_Judged], look: int) -> list[str]:
+    """Say of which comparisons the data by now say otherwise than the look that settled them."""
+    changed = [one for one in judged if one.look and one.c.verdict != one.word]
+    if not changed:
+        return []
+    texts = [
+        f"{one.name} in {one.setting.question.metric} ({one.word} at look {one.look}, {one.c.verdict} now)"
+        for one in changed
     ]
+    return [f"What one look settled stays settled, but all data up to look {look} say otherwise of: {_some(texts)}."]
 
 
-def _table(pairs: list[tuple[Setting, Comparison]], level: float) -> pd.DataFrame:
+def _next(study: Study, look: int, looks: tuple[int, ...], ran_seconds: float) -> str:
+    if look == len(looks):
+        return "No seeds are left to add: what is inconclusive stays so."
+    if 0 < study.until.time_limit_seconds <= ran_seconds:
+        return f"No further look begins: the time limit of {study.until.time_limit_seconds:g} s is over."
+    return f"Next: {count(looks[look] - looks[look - 1], 'more seed')}."
+
+
+def _table(judged: list[_Judged], level: float) -> pd.DataFrame:
     columns = ["comparison", "metric", "num_seeds", "difference", "difference_low", "difference_high"]
-    columns += ["p", "corrected_p", "verdict"]
+    columns += ["p", "corrected_p", "verdict", "settled_at", "settled_as"]
     rows = []
-    for setting, c in pairs:
+    for one in judged:
+        c = one.c
         low, high = covers_at_all_looks(c.differences, level)
         rows.append(
             {
-                "comparison": _name(setting, c),
-                "metric": setting.question.metric,
+                "comparison": one.name,
+                "metric": one.setting.question.metric,
                 "num_seeds": len(c.differences),
                 "difference": float(c.differences.mean()) if len(c.differences) else np.nan,
                 "difference_low": low,
@@ -164,6 +238,8 @@ def _table(pairs: list[tuple[Setting, Comparison]], level: float) -> pd.DataFram
                 "p": paired_p(c.differences),
                 "corrected_p": c.corrected_p,
                 "verdict": c.verdict,
+                "settled_at": one.look,
+                "settled_as": one.word,
             }
         )
     return pd.DataFrame(rows, columns=columns)

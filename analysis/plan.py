@@ -7,8 +7,8 @@ takes (`lrbench.plan`), or judge anything.
 
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,8 @@ class Scatter:
 
     That is: from so many comparisons on at most so many seeds (blocks), with `degrees` of freedom in all, in `folder`.
     `margin` is the difference that matters, on the same scale; nan where it is not known. `paired` is false where no
-    pair was there and the SD is that of two independent arms.
+    pair was there and the SD is that of two independent arms. Where the SD is nan, `folder` names rows whose arms are
+    all alike: what they scatter by is not known from that.
     """
 
     sd: float
@@ -92,10 +93,16 @@ class Sight:
         return not math.isnan(self.scatter.sd)
 
 
-def sights(study: Study, stored: Sequence[tuple[str, pd.DataFrame]] = (), device: str = "auto") -> list[Sight]:
+def sights(
+    study: Study,
+    stored: Sequence[tuple[str, pd.DataFrame]] = (),
+    device: str = "auto",
+    distances: Mapping[str, int] | None = None,
+) -> list[Sight]:
     """What will each question of a study be able to see? `stored` are rows of like trials, [(folder, rows)].
 
-    Rows of two folders are not pooled: the first folder that has pairs, and enough of them, is the one that is used.
+    Rows of two folders are not pooled. The first of the nearest folders that has pairs, and enough of them, is the one
+    that is used; `distances` says in how many factors the trainings of a folder are others (0 where it does not).
     """
     record = {"study": {**study.model_dump(mode="json"), "until": None}}  # to count, no look is needed
     questions = asked(record) or [STANDING]
@@ -107,7 +114,7 @@ def sights(study: Study, stored: Sequence[tuple[str, pd.DataFrame]] = (), device
     for question, settings in zip(questions, planned, strict=True):
         arms = {arm for setting in settings for arm in setting.arms}
         known = [scatter_in(rows, question, folder, arms) for folder, rows in stored]
-        scatter = max(known, key=lambda s: (s.paired, min(s.degrees, _ENOUGH)), default=UNKNOWN)
+        scatter = _most_telling(known, distances or {})
         units = num_seeds(study) * (study.replicates if find_metric(question.metric).is_speed else 1)
         num_arms = len(settings[0].arms) if settings else 0
         found.append(
@@ -122,6 +129,18 @@ def sights(study: Study, stored: Sequence[tuple[str, pd.DataFrame]] = (), device
             )
         )
     return found
+
+
+def _most_telling(known: Sequence[Scatter], distances: Mapping[str, int]) -> Scatter:
+    """Return the scatter that tells most: of pairs, with more than one degree of freedom, of near trainings.
+
+    Arms that are equal throughout (a schedule that does not act within so few epochs) scatter by 0 there, and by
+    nobody knows what where they differ.
+    """
+    alive = [s for s in known if s.sd > 0]
+    if not alive:
+        return replace(UNKNOWN, folder=next((s.folder for s in known if s.sd == 0), ""))
+    return max(alive, key=lambda s: (s.paired, s.degrees > 1, -distances.get(s.folder, 0), min(s.degrees, _ENOUGH)))
 
 
 def sight(

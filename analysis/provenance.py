@@ -21,6 +21,9 @@ HOW = (
     "The figure shows each timed trial's speed over the median of its condition, in the order of time: a slope is "
     "drift of the machine."
 )
+_COUNTED = (
+    "a comparison by accuracy has a verdict only where it is the same with each diverged trial counted as guessing"
+)
 _SHOWN = (
     "status",
     "hostname",
@@ -120,11 +123,8 @@ def statuses(rows: pd.DataFrame) -> str:
         if done
         else f"None of {count(len(rows), 'trial')} completed"
     )
-    kinds = set(failed["status"].astype(str))
-    if kinds == {"diverged"}:
-        return f"{start}; {listed(parts)}: where accuracies are compared, a diverged trial counts as guessing."
-    also = ", but that a diverged one counts as guessing where accuracies are" if "diverged" in kinds else ""
-    return f"{start}; {listed(parts)}: these are in no comparison{also}."
+    counted = f", and {_COUNTED}" if (failed["status"] == "diverged").any() else ""
+    return f"{start}; {listed(parts)}: means are of completed trials{counted}."
 
 
 def failures(rows: pd.DataFrame) -> pd.DataFrame:

@@ -83,6 +83,13 @@ class Comparison:
         word = self._word(self.judgement)
         return word if word != self.verdict else ""
 
+    @property
+    def shown_p(self) -> float:
+        """The corrected p to print: the larger of both analyses, nan where they do not agree on a word."""
+        if self.withdrawn:
+            return math.nan
+        return max(self.corrected_p, self.counted_p) if self.any_diverged else self.corrected_p
+
     def _word(self, judgement: Judgement) -> str:
         if self.is_noise:
             return NOT_TESTABLE

@@ -68,6 +68,16 @@ def _live(rows: pd.DataFrame, factor: str) -> pd.DataFrame:
     return rows[rows["cudnn_flags_inert"] != True]  # noqa: E712 (null is not True)
 
 
+def live_contrasts(rows: pd.DataFrame) -> list[Contrast]:
+    """Return the judged contrasts of the machine factors that vary, over all timed rows; none of a flag that is inert.
+
+    `rows` are of one place.
+    """
+    usable = timed(rows)
+    inert = _inert(usable)
+    return [c for c in judged([c for c in contrasts(usable) if not c.where], inert) if not is_noise(c, inert)]
+
+
 def noise_floor(rows: pd.DataFrame) -> Contrast:
     """Return odd replicates against even ones at identical factors, as a contrast whose true ratio is 1."""
     last = int(rows["replicate"].max()) if len(rows) else 0

@@ -12,7 +12,7 @@ from analysis.advice import MOST_SEEDS, held_fixed, more_seeds, one_machine
 from analysis.contrast import Contrast
 from analysis.page.wording import count, known, level, listed, number, percent, seconds
 from analysis.rows.conditions import CUDNN_FLAGS
-from analysis.statistics.intervals import t_interval
+from analysis.statistics.intervals import Estimate, t_interval
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
 
 HOW = (
@@ -29,6 +29,9 @@ INERT_SHORT = "On this CPU the cuDNN flags are inert: any difference between the
 # flags that are bought for repeats bit for bit
 _FOR_REPEATS = ("cudnn_deterministic", "deterministic_algorithms")
 DIFFERS = "differs between factors"
+# a runner that serves every core makes a load of about one a core by itself
+BUSY = 1.5
+_MOST_BUSY = 0.1  # a larger share of trials on a busy machine makes every advice on flags unsure
 
 
 def change(c: Contrast) -> str:
@@ -38,11 +41,12 @@ def change(c: Contrast) -> str:
 
 def verdict(live: list[Contrast]) -> str:
     """The word for all factors together; flags that do nothing here are not testable here."""
-    words = {_word(c) for c in live}
+    words = {word(c) for c in live}
     return words.pop() if len(words) == 1 else DIFFERS if words else NOT_TESTABLE
 
 
-def _word(c: Contrast) -> str:
+def word(c: Contrast) -> str:
+    """The word for one factor; without an interval there is none to test."""
     return c.judgement.verdict if c.ratio.bounded else NOT_TESTABLE
 
 
@@ -115,15 +119,37 @@ def about_floor(floor: Contrast, rows: pd.DataFrame) -> list[str]:
     return [f"{text}; {mean}."]
 
 
+def _set(rows: pd.DataFrame, c: Contrast, here: str) -> str:
+    """Advise a faster level; where it makes the first step longer, only for jobs that are long enough."""
+    steps, job = c.break_even_steps, int(rows["num_steps"].median())
+    if c.factor != "cudnn_benchmark" or not _searches(_extra(c)) or not known(steps.value):
+        return f"Set {here}: {change(c)}."
+    if (steps.high if known(steps.low) else steps.value) <= job:
+        return f"Set {here}: {change(c)}, and its search has paid for itself in a job of {job:,} steps."
+    over = f"Set {here} for jobs of over about {int(float(f'{steps.value:.2g}')):,} steps"
+    unsure = known(steps.low) and steps.low <= job
+    this = f"whether it pays in one of {job:,} cannot be told" if unsure else f"not for this one of {job:,}"
+    return f"{over}; {this}: {change(c)} once its search is over."
+
+
+def _extra(contrast: Contrast) -> Estimate:
+    """How much longer the first step is, in seconds: medians of blocks."""
+    return t_interval(contrast.pairs.groupby("block")["extra"].median())
+
+
+def _searches(extra: Estimate) -> bool:
+    """Whether a longer first step was found."""
+    return known(extra.value) and extra.value > 0 and not (extra.bounded and not extra.excludes(0.0))
+
+
 def about_search(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
     """When a search for faster convolutions has paid for itself."""
-    blocks = contrast.pairs.groupby("block")["extra"].median()
-    extra, steps = t_interval(blocks), contrast.break_even_steps
+    extra, steps = _extra(contrast), contrast.break_even_steps
     if not known(extra.value) or not known(contrast.pairs["saved"].median()):
         return []
     low, high = seconds(extra.low), seconds(extra.high)
     spread = f" (95% interval {low} to {high})" if extra.bounded and low != high else ""
-    if extra.value <= 0 or (extra.bounded and not extra.excludes(0.0)):
+    if not _searches(extra):
         return [f"No longer first step was found with cudnn_benchmark: {seconds(extra.value)}{spread}."]
     cost = f"The search of cudnn_benchmark makes the first step {seconds(extra.value)} longer{spread}"
     job = int(rows["num_steps"].median())
@@ -141,24 +167,39 @@ def about_search(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
 # -------------------------------------------------------------------------------------------------- caveats and advice
 
 
+def num_busy(rows: pd.DataFrame) -> int:
+    """Return how many trials began while others used the machine: more than 1.5 running processes on each core."""
+    return int((rows["load_average"] > BUSY * rows["num_cores"]).sum())
+
+
+def loaded(rows: pd.DataFrame) -> list[str]:
+    """Say of timed rows that others used the machine; nothing where none did."""
+    if not (busy := num_busy(rows)):
+        return []
+    began = f"Others used the machine when {busy:,} of {count(len(rows), 'timed trial')} began"
+    return [f"{began} (more than {BUSY} running processes on each core): its speeds are those of a loaded machine."]
+
+
 def caveats(rows: pd.DataFrame, overall: list[Contrast], inert: bool) -> tuple[str, ...]:
-    """What the ratios do not show: other workloads, other machines, loading and evaluation."""
+    """What the ratios do not show: an idle machine, other workloads, other machines, loading and evaluation."""
     if not overall:
         return ()
     factors = list(dict.fromkeys(c.factor for c in overall))
     flags = listed(dict.fromkeys(c.factor for c in overall if inert and c.factor in CUDNN_FLAGS))
     found = [f"On this CPU nothing is known of what {flags} would cost on a GPU."] if flags != "none" else []
     found.append("Speed is that of training steps in their steady state: first steps and validation are not in it.")
-    return tuple(filter(None, [*found, held_fixed(rows, factors), one_machine(rows)]))
+    return tuple(filter(None, [*loaded(rows), *found, held_fixed(rows, factors), one_machine(rows)]))
 
 
 def advice(rows: pd.DataFrame, overall: list[Contrast], floor: Contrast, inert: bool) -> tuple[str, ...]:
     """What to set, what it costs, and what to run where that is not yet known."""
     found = []
-    for c in overall:
-        if inert and c.factor in CUDNN_FLAGS:
-            continue
+    live = [c for c in overall if not (inert and c.factor in CUDNN_FLAGS)]
+    for c in live:
         found.append(_for_one(rows, c))
+    if any(found) and num_busy(rows) > _MOST_BUSY * len(rows):
+        factors = listed(dict.fromkeys(c.factor for c, line in zip(live, found, strict=True) if line))
+        found = [f"Time {factors} again on a machine that nobody else uses before you choose by speed."]
     if inert and any(c.factor in CUDNN_FLAGS for c in overall):
         found.append("Ask for the cuDNN flags on a GPU: on a CPU they do nothing.")
     if len(rows) and floor.pairs.empty and overall and rows["replicate"].nunique() < 2:
@@ -170,20 +211,20 @@ def _for_one(rows: pd.DataFrame, c: Contrast) -> str:
     if not c.ratio.bounded:
         return ""
     here, there = f"{c.factor} = {level(c.level)}", f"{c.factor} = {level(c.reference)}"
-    word = c.judgement.verdict
-    if c.factor in _FOR_REPEATS and word in (EQUIVALENT, BETTER):
+    found = c.judgement.verdict
+    if c.factor in _FOR_REPEATS and found in (EQUIVALENT, BETTER):
         return f"Leave {c.factor if c.level is True else here} on: it costs less than 2% of the speed here."
-    if c.factor in _FOR_REPEATS and word == WORSE:
+    if c.factor in _FOR_REPEATS and found == WORSE:
         cost = percent(1 - c.ratio.value)
         return f"Set {here} only where you need repeats bit for bit: it costs {cost} of the speed."
-    if word == EQUIVALENT:
+    if found == EQUIVALENT:
         return f"Set {c.factor} as you like: it changes the speed by less than 2% here."
-    if word == BETTER:
-        return f"Set {here}: {change(c)}."
-    if word == WORSE:
+    if found == BETTER:
+        return _set(rows, c, here)
+    if found == WORSE:
         return f"Stay with {there}: {here} is {change(c)}."
     needed = c.judgement.seeds_to_settle
-    if word != INCONCLUSIVE or not needed:
+    if found != INCONCLUSIVE or not needed:
         return ""
     seeds = sorted(int(seed) for seed in rows["seed"].dropna().unique())
     more = more_seeds(rows, seeds, needed, per_block=True)

@@ -5,8 +5,10 @@ Times are of training alone, on the machine at hand, from trials that had their 
 weigh a point of accuracy against a second; that is the reader's.
 """
 
+import math
 import sys
 
+import numpy as np
 import pandas as pd
 
 from analysis import figures
@@ -14,17 +16,21 @@ from analysis.answers import Answer
 from analysis.page.wording import after_colon, count, level, listed, percent, points, seconds
 from analysis.rows import conditions
 from analysis.rows.conditions import short_names
-from analysis.statistics.fronts import FEWEST, Condition, Trade, trades
+from analysis.rows.outcomes import Outcomes
+from analysis.statistics.fronts import FEWEST, SIGNIFICANT, Condition, Trade, trades
+from analysis.statistics.intervals import t_interval
 
 TITLE = "Which conditions are worth their time?"
 NESTED = ()
 USUALLY = 0.9
 HOW = (
     "A condition is on the front where no other is both faster and more accurate in its means over seeds (replicates "
-    "are averaged first). P(front) is the share of 2,000 bootstrap draws in which it is: seeds are drawn anew with all "
-    f"their conditions together, from {FEWEST} seeds on. Intervals are Student's over seeds, of time on its logarithm. "
-    "Whether times differ at all is asked of Friedman's test over seeds (of two conditions: the paired t-test). "
-    "Training time leaves validation out."
+    "are averaged first), of the seeds that every condition completed. The share of resamples is of 2,000: seeds are "
+    f"drawn anew with all their conditions together, from {FEWEST} seeds on; it is no probability of being on the true "
+    "front. Intervals are Student's over seeds, of time on its logarithm, and not corrected for their number. "
+    "Whether times differ at all is asked of Friedman's test over seeds (of two conditions: the paired t-test); where "
+    "they are not shown to, no front is given. Two conditions are told apart where the p of the paired t-test, times "
+    "the number of pairs of conditions, is below 5%. Training time leaves validation out."
 )
 _MOST_NAMED = 5
 
@@ -62,8 +68,8 @@ def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
 
 def _caveats(found: list[Trade]) -> tuple[str, ...]:
     without = sum(trade.num_without for trade in found)
-    seeds = [f"{count(without, 'seed')} on which some condition failed or is missing are left out of the trade-off."]
-    return tuple(seeds) if without else ()
+    text = f"{count(without, 'seed')} on which some condition failed or is missing are left out of the trade-off"
+    return (f"{text}: means here can differ from those of other sections, which are of more seeds.",) if without else ()
 
 
 def names_of(trade: Trade) -> dict[tuple[str, str], str]:
@@ -83,7 +89,10 @@ def _sentences(trade: Trade) -> list[str]:
     if len(trade.conditions) < 2:
         only = trade.conditions[0]
         return [f"Only {names[only.arm, only.machine]} was run: {_point(only)}; there is nothing to weigh it against."]
-    sentences = [*_same_time(trade, names), _front_sentence(trade, names, front)]
+    warned = _about_diverged(trade)
+    if not trade.times_told:
+        return [*_same_time(trade, names), *warned]
+    sentences = [_front_sentence(trade, names, front), *warned]
     if trade.num_seeds < FEWEST:
         sentences.append(
             f"How sure the front is cannot be told from {count(trade.num_seeds, 'seed')}: a bootstrap needs {FEWEST}."
@@ -93,50 +102,110 @@ def _sentences(trade: Trade) -> list[str]:
     never = [c for c in trade.conditions if c.front_share <= 1 - USUALLY]
     if sure:
         text = listed([_name(c, names) for c in sure[:_MOST_NAMED]])
-        sentences.append(f"With other seeds {text} would be there in at least {percent(USUALLY, 0)} of draws.")
+        stay = "stay" if len(sure) > 1 else "stays"
+        sentences.append(f"In at least {percent(USUALLY, 0)} of resamples of the seeds {text} {stay} on the front.")
     else:
-        sentences.append(f"With other seeds none of these would be there in {percent(USUALLY, 0)} of draws.")
+        sentences.append(f"None of these stays on the front in {percent(USUALLY, 0)} of resamples of the seeds.")
     if never:
         text = listed([_name(c, names) for c in never[:_MOST_NAMED]])
         more = f" and {count(len(never) - _MOST_NAMED, 'other')}" if len(never) > _MOST_NAMED else ""
-        sentences.append(f"{text}{more} would be there in at most {percent(1 - USUALLY, 0)} of draws.")
+        sentences.append(
+            f"{text}{more} {'are' if len(never) > 1 else 'is'} on it in at most {percent(1 - USUALLY, 0)} of resamples."
+        )
     return sentences
 
 
 def _same_time(trade: Trade, names: dict) -> list[str]:
-    """Say first where the times are noise: then the front is made by chance, and accuracy is all there is."""
-    if trade.times_told:
-        return []
+    """Say where the times are not shown to differ: a front would be made by chance, and none is given."""
     best = max(trade.conditions, key=lambda c: c.accuracy.value)
-    seeds = count(trade.num_seeds, "seed")
-    text = (
-        f"No difference in training time can be told between the {len(trade.conditions)} conditions with {seeds} "
-        f"(p = {trade.time_p:.2f}), so only accuracy is left to choose by: {_name(best, names)} has the highest mean, "
-        f"{percent(best.accuracy.value, 2)}"
+    time = (
+        f"No difference in training time can be told between the {len(trade.conditions)} conditions with "
+        f"{count(trade.num_seeds, 'seed')} (p = {trade.time_p:.2f}), so no front is given; that does not show "
+        "that they take the same time."
     )
-    return [f"{text}."]
+    highest = f"{_name(best, names)} has the highest mean accuracy, {percent(best.accuracy.value, 2)}"
+    return [time, f"{highest}{_diverged(trade, best)}; it {_told_in_accuracy(trade, best, names)}."]
+
+
+def _told_in_accuracy(trade: Trade, best: Condition, names: dict) -> str:
+    same = [c for c in trade.conditions if c is not best and trade.accuracy_p(best, c) >= SIGNIFICANT]
+    if not same:
+        return "is told apart from every other in accuracy"
+    return f"is not told apart in accuracy from {_some(same, names)}"
+
+
+def _some(found: list[Condition], names: dict) -> str:
+    """Name the first of these, and count the rest."""
+    rest = len(found) - _MOST_NAMED
+    return listed([*(_name(c, names) for c in found[:_MOST_NAMED]), *([count(rest, "other")] if rest > 0 else [])])
 
 
 def _name(condition: Condition, names: dict) -> str:
     return names[condition.arm, condition.machine]
 
 
+def on_how_many(lost: Outcomes) -> str:
+    """Return on how many of its seeds a scheduler diverged: "3 of 10 seeds"."""
+    return f"{lost.num_diverged_seeds} of {count(lost.num_seeds, 'seed')}"
+
+
+def _diverged(trade: Trade, condition: Condition) -> str:
+    lost = trade.part.diverged.get(condition.arm)
+    return f" where it completed (it diverged on {on_how_many(lost)})" if lost else ""
+
+
+def _about_diverged(trade: Trade) -> list[str]:
+    lost = trade.part.diverged
+    if not lost:
+        return []
+    short = short_names(trade.part.arms)
+    text = listed([f"{short[arm]} diverged on {on_how_many(each)}" for arm, each in lost.items()])
+    seeds = f"the {count(trade.num_seeds, 'seed')} that every condition completed"
+    return [f"{text}: means here are of {seeds}, and count no divergence against it."]
+
+
 def _front_sentence(trade: Trade, names: dict, front: list[Condition]) -> str:
     if len(front) == 1:
-        best = front[0]
-        return (
-            f"{_name(best, names)} has the shortest time and the highest accuracy of {len(trade.conditions)} "
-            f"conditions: {_point(best)} ({count(trade.num_seeds, 'seed')})."
-        )
+        return _single_front(trade, names, front[0])
     first, last = front[0], front[-1]
-    gain = last.accuracy.value - first.accuracy.value
-    middle = f", by way of {listed([_name(c, names) for c in front[1:-1][:_MOST_NAMED]])}" if len(front) > 2 else ""
-    cost = last.time.value / first.time.value
-    span = f"from {_name(first, names)} ({_point(first)}) to {_name(last, names)} ({_point(last)}){middle}"
-    return (
-        f"Of {len(trade.conditions)} conditions {len(front)} are on the front, {span}: {points(gain)} points for "
-        f"{cost:.3f} times the time ({count(trade.num_seeds, 'seed')})."
+    gain, cost = t_interval(last.accuracies - first.accuracies), _cost(first, last)
+    middle = (
+        f", by way of {listed([_name(c, names) + _diverged(trade, c) for c in front[1:-1][:_MOST_NAMED]])}"
+        if len(front) > 2
+        else ""
     )
+    span = (
+        f"from {_name(first, names)} ({_point(first)}){_diverged(trade, first)} to {_name(last, names)} "
+        f"({_point(last)}){_diverged(trade, last)}{middle}"
+    )
+    ends = f" (95% interval {points(gain.low)} to {points(gain.high)})" if gain.bounded else ""
+    times = f" ({cost.low:.3f} to {cost.high:.3f})" if cost.bounded else ""
+    text = (
+        f"Of {len(trade.conditions)} conditions {len(front)} are on the front, {span}: {points(gain.value)} points"
+        f"{ends} for {cost.value:.3f} times the time{times} ({count(trade.num_seeds, 'seed')})"
+    )
+    p_values = {"accuracy": trade.accuracy_p(last, first), "time": trade.pair_time_p(last, first)}
+    untold = [what for what, p in p_values.items() if p >= SIGNIFICANT]
+    return f"{text}; these two are not told apart in {listed(untold)}." if untold else f"{text}."
+
+
+def _cost(first: Condition, last: Condition):
+    """Return how many times the first one's time the last one takes, with its interval."""
+    return t_interval(np.log(last.train_seconds) - np.log(first.train_seconds)).map(np.exp)
+
+
+def _single_front(trade: Trade, names: dict, best: Condition) -> str:
+    text = (
+        f"In the mean {_name(best, names)} has the shortest time and the highest accuracy of {len(trade.conditions)} "
+        f"conditions{_diverged(trade, best)}: {_point(best)} ({count(trade.num_seeds, 'seed')})"
+    )
+    others = [c for c in trade.conditions if c is not best]
+    untold = {
+        "time": [c for c in others if trade.pair_time_p(best, c) >= SIGNIFICANT],
+        "accuracy": [c for c in others if trade.accuracy_p(best, c) >= SIGNIFICANT],
+    }
+    said = [f"in {what} from {_some(same, names)}" for what, same in untold.items() if same]
+    return f"{text}; it is not told apart {', nor '.join(said)}." if said else f"{text}."
 
 
 def _point(condition: Condition) -> str:
@@ -145,7 +214,7 @@ def _point(condition: Condition) -> str:
 
 def table(found: list[Trade]) -> pd.DataFrame:
     """Return one row for each setting and condition, the fastest first."""
-    records = []
+    records, lost = [], any(trade.part.diverged for trade in found)
     for trade in found:
         for c in trade.conditions:
             time, accuracy = c.time, c.accuracy
@@ -162,11 +231,17 @@ def table(found: list[Trade]) -> pd.DataFrame:
                     "final_accuracy": accuracy.value,
                     "final_accuracy_low": accuracy.low,
                     "final_accuracy_high": accuracy.high,
-                    "on_front": "yes" if c.on_front else "no",
-                    "front_share": c.front_share,
+                    **({"num_diverged_seeds": _num_diverged(trade, c)} if lost else {}),
+                    "on_front": ("yes" if c.on_front else "no") if trade.times_told else "not told",
+                    "front_share": c.front_share if trade.times_told else math.nan,
                 }
             )
     return pd.DataFrame(records)
+
+
+def _num_diverged(trade: Trade, condition: Condition) -> int:
+    lost = trade.part.diverged.get(condition.arm)
+    return lost.num_diverged_seeds if lost else 0
 
 
 def _figure(found: list[Trade]):

@@ -15,7 +15,7 @@ from analysis.rows import conditions
 from analysis.rows.conditions import SCHEDULE, varied
 from analysis.rows.gains import Gain, gains, orders, runs
 from analysis.rows.rates import Curve, choices, curves, tune_of
-from analysis.tuning_words import advice, caveats, headline, names_of, notes, rate_of, sentences
+from analysis.tuning_words import advice, caveats, headline, names_of, notes, rate_of, sentences, tied_with
 from lrbench.stages import TUNED
 from lrbench.tuning import Choice
 
@@ -113,7 +113,7 @@ def _record(curve: Curve, name: str, gain: Gain | None, with_gains: bool) -> dic
         "num_failed": curve.num_failed,
         ("chosen_rate" if curve.chosen else "best_rate"): rate_of(curve),
         curve.metric.name: curve.best.mean,
-        "of_those_tried": BOUNDARY[curve.boundary],
+        "of_those_tried": BOUNDARY[curve.boundary] + (f", a tie with {tied_with(curve)}" if curve.tied else ""),
         "good_rates": _span(curve) if wide else DASH,
         "good_factor": f"{'≥ ' if curve.is_open else ''}{number(curve.width)}" if wide else DASH,
     }
@@ -136,6 +136,7 @@ def _gained(gain: Gain | None) -> dict:
     return record | {
         "gained_points": estimate.value,
         **ends,
+        "margin_points": gain.judgement.margin,
         "gained_p": gain.corrected_p,
         "verdict": gain.judgement.verdict,
     }

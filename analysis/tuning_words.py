@@ -16,10 +16,7 @@ from lrbench.tuning import Tune
 
 _MOST_NAMED = 6
 _MOST_SETTINGS = 2  # that the headline tells of
-BEYOND = {
-    "lowest": "the lowest rate tried won: a smaller one may be better",
-    "highest": "the highest rate tried won: a larger one may be better",
-}
+BEYOND = {"lowest": "smaller", "highest": "larger"}
 CHOICE = (
     "Chosen for each scheduler: fewest failed trials, then the best mean over the selection seeds, then the lowest "
     "validation loss. The mean of what was chosen is the best of several and so a little too high: what it is worth "
@@ -34,7 +31,8 @@ CURVES = (
 GAINS = (
     "What was bought: final accuracy of the tuned trials less that of the default ones, paired by seed on seeds that "
     "chose nothing (mean over replicates and machine factors), Student's 95% interval, p of the paired t-test, "
-    "Holm-corrected over the schedulers. Kendall's tau compares the order of the means; its interval is a bootstrap "
+    "Holm-corrected over the schedulers; equivalent: the 90% interval lies within the margin, one seed SD of the "
+    "default trials. Kendall's tau compares the order of the means; its interval is a bootstrap "
     "over seeds, from 6 on."
 )
 
@@ -99,7 +97,11 @@ def _factors(found: list[Curve], label: str) -> str:
 
 def _of_setting(label: str, found: list[Curve], bought: list[Gain], both: list[Orders], tune: Tune) -> list[str]:
     names = names_of(found)
-    said = [_best(found, names, tune)]
+    known = [curve for curve in found if any(len(point.values) for point in curve.points)]
+    lost = [names[curve.key] for curve in found if not any(len(point.values) for point in curve.points)]
+    nothing = f"Nothing can be said of the best rate of {listed(lost)}: no trial that was to tell it completed."
+    said = [nothing] if lost else []
+    said += [_best(known, names, tune), *_ties(known, names)] if known else []
     said += _bought(bought, names)
     said += [text for order in both for text in _order(order, {arm: name for (arm, _), name in names.items()})]
     said += [*_good(found, names), *_failed(found, names)]
@@ -118,7 +120,7 @@ def _best(found: list[Curve], names: dict, tune: Tune) -> str:
         how = f"chosen {how} on {count(len(tune.seeds), 'selection seed')}, {trials} trials {who}"
     edges = [curve for curve in found if curve.boundary]
     if edges:
-        told = [f"{names[curve.key]} ({BEYOND[curve.boundary]})" for curve in edges[:_MOST_NAMED]]
+        told = [f"{names[curve.key]} ({_edge(curve)})" for curve in edges[:_MOST_NAMED]]
         told += [count(len(edges) - _MOST_NAMED, "other")] if len(edges) > _MOST_NAMED else []
         return f"Not certain for {listed(told)}. Best {how}: {each}."
     if len(found) == 1:
@@ -126,10 +128,28 @@ def _best(found: list[Curve], names: dict, tune: Tune) -> str:
     return f"As far as was tried, these are the best rates of the {len(found)} schedulers: {each} ({how})."
 
 
+def _edge(curve: Curve) -> str:
+    won = f"won a tie with {tied_with(curve)}, by {curve.decided_by}" if curve.tied else "won"
+    return f"the {curve.boundary} rate tried {won}: a {BEYOND[curve.boundary]} one may be better"
+
+
+def tied_with(curve: Curve) -> str:
+    """Return what did as well as the best rate: "0.1", "0.1 with other arguments"; "none" where nothing did."""
+    best = curve.best
+    return listed([f"{rate:g}" + (" with other arguments" if call != best.call else "") for rate, call in curve.tied])
+
+
+def _ties(found: list[Curve], names: dict) -> list[str]:
+    """Say where a best rate inside those tried won by no more than a rule; at an edge it stands beside the edge."""
+    tied = [curve for curve in found if curve.tied and not curve.boundary][:_MOST_NAMED]
+    each = [f"{names[c.key]} did as well at {tied_with(c)} ({c.decided_by} decided)" for c in tied]
+    return [f"A tie: {listed(each)}."] if each else []
+
+
 def _bought(bought: list[Gain], names: dict) -> list[str]:
     metric, said = find_metric(METRIC), []
     called = {id(gain): names[gain.choice.scheduler, gain.choice.interval] for gain in bought}
-    unchanged = [called[id(gain)] for gain in bought if gain.unchanged]
+    unchanged = [called[id(gain)] for gain in bought if gain.unchanged and not gain.choice.nothing_completed]
     changed = [gain for gain in bought if not gain.unchanged]
     for word, verb in ((BETTER, "bought"), (WORSE, "cost")):
         for gain in (gain for gain in changed if gain.judgement.verdict == word):
@@ -146,7 +166,12 @@ def _bought(bought: list[Gain], names: dict) -> list[str]:
                 f"Tuning {verb} {called[id(gain)]} {size} ({interval}; {count(e.n, 'seed')}; Holm-corrected p "
                 f"{_p(gain.corrected_p)}){why}."
             )
-    rest = [gain for gain in changed if gain.judgement.verdict not in (BETTER, WORSE)]
+    same = [gain for gain in changed if gain.judgement.verdict == EQUIVALENT]
+    if same:
+        some = [f"{called[id(gain)]} ({_same(gain)})" for gain in same[:_MOST_NAMED]]
+        more = [count(len(same) - _MOST_NAMED, "other")] if len(same) > _MOST_NAMED else []
+        said.append(f"Tuned and default are equivalent within the margin, one seed SD, for {listed([*some, *more])}.")
+    rest = [gain for gain in changed if gain.judgement.verdict not in (BETTER, WORSE, EQUIVALENT)]
     if rest:
         some = [f"{called[id(gain)]} ({_untold(gain)})" for gain in rest[:_MOST_NAMED]]
         more = [count(len(rest) - _MOST_NAMED, "other")] if len(rest) > _MOST_NAMED else []
@@ -160,14 +185,19 @@ def _bought(bought: list[Gain], names: dict) -> list[str]:
     return said
 
 
+def _same(gain: Gain) -> str:
+    metric, e, margin = find_metric(METRIC), gain.interval_90, gain.judgement.margin
+    ends = f"90% interval {bare(metric, e.low)} to {bare(metric, e.high)}" if e.bounded else "the same on every seed"
+    return f"{signed(metric, e.value)}, {ends}; margin {plain(metric, margin)}; {count(e.n, 'seed')}"
+
+
 def _untold(gain: Gain) -> str:
     metric, judgement = find_metric(METRIC), gain.judgement
     if judgement.n < 2 or not judgement.estimate.bounded:
         return f"{signed(metric, judgement.estimate.value)} from {count(judgement.n, 'seed')}" if judgement.n else "–"
     e = judgement.estimate
-    within = f", {EQUIVALENT}" if judgement.verdict == EQUIVALENT else ""
     seen = f"{count(e.n, 'seed')} would have found {plain(metric, judgement.detectable)}"
-    return f"{signed(metric, e.value)}, {bare(metric, e.low)} to {bare(metric, e.high)}{within}; {seen}"
+    return f"{signed(metric, e.value)}, 95% interval {bare(metric, e.low)} to {bare(metric, e.high)}; {seen}"
 
 
 def _order(order: Orders, names: dict) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from lrbench.changes import differences
 from lrbench.errors import InputError
 from lrbench.factors import Trial
+from lrbench.looks import looks_caveat, looks_differ
 from lrbench.place import place
 from lrbench.record import SCHEMA_VERSION
 from lrbench.stages import Stages
@@ -38,7 +39,8 @@ def agree_with_folder(
 ) -> tuple[dict, list[str]]:
     """Return the record that the folder is to have, and how the study in it differs from this one, in words.
 
-    `trials` are those that the study is known to have.
+    `trials` are those that the study is known to have. Looks that are changed while rows `stay` are kept as they were
+    first declared, as `first_until`: what was chosen after data were seen does not keep the error rate.
     Raises InputError where the folder is another study's; and, unless `mixed`, where it was begun at another place, or
     with other code of the user's and its rows stay.
     """
@@ -47,6 +49,7 @@ def agree_with_folder(
     code = digests(trials)
     known: dict[str, list[str]] = {}
     changes: list[str] = []
+    first: dict = {}
     if (folder / "study.json").exists():
         record = read_study_record(folder)
         name = record["study"].get("name")
@@ -66,6 +69,9 @@ def agree_with_folder(
                 )
             places = [*places, here]
         changes = differences(record["study"], study.model_dump(mode="json"))
+        declared = record.get("first_until", record["study"].get("until"))
+        now = study.model_dump(mode="json")["until"]
+        first = {"first_until": declared} if stay and looks_differ(declared, now) else {}
         known = record.get("code", {}) if stay else {}
         if (files := changed(known, code)) and not mixed:
             verb = "has" if len(files) == 1 else "have"
@@ -76,6 +82,7 @@ def agree_with_folder(
     record = {
         "schema_version": SCHEMA_VERSION,
         "study": study.model_dump(mode="json"),
+        **first,
         "places": places,
         "num_trials": len(trials),
         "code": {
@@ -97,6 +104,9 @@ class Course:
     limit: int | None
     seen: dict[str, tuple[str, int]]
     tried: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.stages.caveat = looks_caveat(self.record)
 
     def go_on(self) -> tuple[list[tuple], list[str]]:
         """Return what is to run next, as `left_to_do` does, and what was decided on the way, in words."""

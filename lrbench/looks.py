@@ -70,8 +70,8 @@ def _looks(looks: Any, seeds: list, unknown: bool, problem: Problem) -> list[int
     elif not unknown and looks[-1] != len(seeds):
         problem(
             "until.looks",
-            f"ends at {looks[-1]} seeds, but the grid has {len(seeds)}; write under [grid] as many as the last look has, "
-            f'seed = "0-{looks[-1] - 1}"',
+            f"ends at {looks[-1]} seeds, but the grid has {len(seeds)}; write under [grid] as many as the last look "
+            f'has, seed = "0-{looks[-1] - 1}"',
         )
     return looks
 
@@ -102,3 +102,27 @@ def run_seconds(spans: Sequence[tuple[str | None, float | None]]) -> float:
         total += max(0.0, begin + seconds - max(begin, end))
         end = max(end, begin + seconds)
     return total
+
+
+# -------------------------------------------------------------------------------------------------------- changed late
+
+
+def looks_differ(first: dict | None, now: dict | None) -> bool:
+    """Tell whether two [until] tables spend the error otherwise; when no further look begins is not part of that."""
+    return _spent(first) != _spent(now)
+
+
+def looks_caveat(record: dict) -> str:
+    """Return what study.json says of looks that were changed when rows were there already; "" where none were.
+
+    >>> looks_caveat({"first_until": None, "study": {"until": {"looks": [2, 6], "spending": "pocock"}}})
+    'The looks were changed after the data were seen (none, now 2, 6 by pocock): the error rate no longer holds.'
+    """
+    if "first_until" not in record:
+        return ""
+    first, now = _spent(record["first_until"]), _spent(record["study"]["until"])
+    return f"The looks were changed after the data were seen ({first}, now {now}): the error rate no longer holds."
+
+
+def _spent(until: dict | None) -> str:
+    return f"{', '.join(map(str, until['looks']))} by {until['spending']}" if until else "none"

@@ -134,6 +134,8 @@ def plan_lines(
     study that the folder held differs from it; `may_grow` that later stages may add trials.
     """
     levels = [_levels_of(name, len(levels)) for name, levels in study.grid.items()]
+    if study.until is not None:  # how many seeds run, its looks decide
+        levels = [f"up to {text}" if name == "seed" else text for name, text in zip(study.grid, levels, strict=True)]
     varied = " × ".join([*levels, count(study.replicates, "replicate")])
     if study.tune is not None:
         varied += f", as written and tuned; {count(len(study.tune.seeds), 'selection seed')}"

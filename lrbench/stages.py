@@ -46,7 +46,7 @@ class Stages:
     """The stages of a study that its rows have led to so far.
 
     `rows` gives the folder's rows as a pandas.DataFrame where something is to be decided; a study of one stage never
-    asks.
+    asks. `caveat`, where there is one, is said with what each look finds.
     """
 
     def __init__(self, study: Study, device: str, rows: Callable[[], Any]):
@@ -54,6 +54,7 @@ class Stages:
         self.choices: tuple[Choice, ...] = ()
         self.looks: list[dict] = []
         self.ended = False
+        self.caveat = ""
         self._device, self._rows = device, rows
         self._others = [name for name in study.grid if name not in SEEDS]
         comparison = self._comparison(0)
@@ -176,17 +177,16 @@ class Stages:
 
         until, number = self.study.until, len(self.comparison)
         rows = self._stage_rows()
-        decision = decide(rows, self.study)
         started = [at if isinstance(at, str) else None for at in rows["started_at"]]
         seconds = run_seconds([*zip(started, rows["total_seconds"].tolist(), strict=True)])
-        sentences, ended = list(decision.sentences), ""
+        decision = decide(rows, self.study, seconds)
+        sentences, ended = [*decision.sentences, *filter(None, [self.caveat])], ""
         if decision.settled:
             ended = "settled"
         elif number == len(until.looks):
             ended = "last look"
         elif 0 < until.time_limit_seconds <= seconds:
             ended = "time limit"
-            sentences.append(f"No further look begins: the time limit of {until.time_limit_seconds:g} s is over.")
         look = {"look": number, "num_seeds": until.looks[number - 1], "settled": decision.settled}
         self.looks.append({**look, "ended": ended, "run_seconds": seconds, "sentences": sentences})
         if ended:

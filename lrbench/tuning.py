@@ -135,6 +135,37 @@ class Choice:
     num_trials: int
 
     @property
+    def nothing_completed(self) -> bool:
+        """Whether every selection trial failed: the study's own setting stands then, and nothing speaks for it."""
+        return bool(self.candidates) and not any(tried.num_seeds for tried in self.candidates)
+
+    @property
+    def tied(self) -> tuple[Tried, ...]:
+        """The other candidates that did as well: as few failed, and the same mean. () where none is known."""
+        best = self._best
+        if best is None or math.isnan(best.mean):
+            return ()
+        as_good = (best.num_failed, _rounded(best.mean))
+        return tuple(c for c in self.candidates if c is not best and (c.num_failed, _rounded(c.mean)) == as_good)
+
+    @property
+    def decided_by(self) -> str:
+        """What the tie was decided by, in words; "" where there is none."""
+        best, tied = self._best, self.tied
+        if best is None or not tied:
+            return ""
+        level = [c for c in tied if _rounded(c.mean_val_loss) == _rounded(best.mean_val_loss)]
+        if not level:
+            return "the lower validation loss"
+        return "the smaller rate" if all(best.base_lr < c.base_lr for c in level) else "the order of the candidates"
+
+    @property
+    def _best(self) -> Tried | None:
+        """The candidate that was chosen; None where the candidates are not known, as in study.json."""
+        chosen = (self.base_lr, self.chosen_scheduler)
+        return next((c for c in self.candidates if (c.base_lr, c.scheduler) == chosen), None)
+
+    @property
     def table(self):
         """The candidates as a pandas.DataFrame, a row each, in the order in which they were tried."""
         import pandas as pd
@@ -142,10 +173,10 @@ class Choice:
         return pd.DataFrame([vars(tried) for tried in self.candidates])
 
     def __str__(self) -> str:
-        """Say what was chosen, from how much, and whether it lies at the edge.
+        """Say what was chosen, from how much, and whether it lies at the edge or won a tie.
 
-        >>> seen = {"scheduler": "S()", "mean": 0.9, "mean_val_loss": 1.0, "num_seeds": 4, "num_failed": 0}
-        >>> tried = (Tried(base_lr=1, **seen), Tried(base_lr=2, **seen))
+        >>> seen = {"scheduler": "S()", "mean_val_loss": 1.0, "num_seeds": 4, "num_failed": 0}
+        >>> tried = (Tried(base_lr=1, mean=0.8, **seen), Tried(base_lr=2, mean=0.9, **seen))
         >>> arm = {"scheduler": "S()", "interval": "epoch", "chosen_scheduler": "S()", "factors": {}}
         >>> print(Choice(**arm, base_lr=2, candidates=tried, boundary="highest", num_trials=8))
         S(): base_lr 2 (of 1 … 2: the highest: a larger one may be better)
@@ -155,10 +186,19 @@ class Choice:
         edge = f": the {self.boundary}: a {beyond} one may be better" if beyond else ""
         among = f" (of {rates[0]:g} … {rates[-1]:g}{edge})" if len(rates) > 1 else ""
         at = f" at {', '.join(f'{name} {value}' for name, value in self.factors.items())}" if self.factors else ""
+        if self.nothing_completed:
+            kept = f"the study's own base_lr {self.base_lr:g} stays"
+            return (
+                f"{self.scheduler}{at}: nothing could be chosen, all {self.num_trials} selection trials failed; {kept}"
+            )
         become = f", as {self.chosen_scheduler}" if self.chosen_scheduler != self.scheduler else ""
         failed = sum(tried.num_failed for tried in self.candidates)
         lost = f"; {failed} of its {self.num_trials} selection trials failed" if failed else ""
-        return f"{self.scheduler}{at}: base_lr {self.base_lr:g}{among}{become}{lost}"
+        others = [
+            f"{c.base_lr:g}" + (f" as {c.scheduler}" if c.scheduler != self.chosen_scheduler else "") for c in self.tied
+        ]
+        tie = f"; a tie with {', '.join(others)}, decided by {self.decided_by}" if others else ""
+        return f"{self.scheduler}{at}: base_lr {self.base_lr:g}{among}{become}{tie}{lost}"
 
 
 def choose(rows, tune: Tune) -> list[Choice]:
@@ -166,7 +206,8 @@ def choose(rows, tune: Tune) -> list[Choice]:
 
     Fewest failed trials first, then the best mean of `tune.metric` over the selection seeds, then the lowest mean of
     final_val_loss, then the smaller base_lr, then the order of the candidates. A candidate without a row is left out.
-    `rows` is a pandas.DataFrame in any order: means are exact sums, and the choice does not depend on it.
+    `rows` is a pandas.DataFrame in any order: means are exact sums, and the choice does not depend on it. Means that
+    agree to 12 decimals are equal: 0.1 and 0.4 have the mean of 0.2 and 0.3, whatever the last place says.
     """
     rows = rows[rows["tuning"].astype(object) == "selection"]
     varied = [name for name in TRAINING if name in rows and rows[name].nunique(dropna=False) > 1]
@@ -228,14 +269,19 @@ def _mean(values: list[float]) -> float:
     return math.fsum(values) / len(values) if values else math.nan
 
 
+def _rounded(mean: float) -> float:
+    return round(mean, 12)
+
+
 def _chosen(arm: Arm, tried: tuple[Tried, ...], metric: str, factors: dict) -> Choice:
     sign = -1 if METRICS[metric].higher_is_better else 1
 
     def rank(candidate: Tried) -> tuple:
-        keys = (sign * candidate.mean, candidate.mean_val_loss)
+        keys = (sign * _rounded(candidate.mean), _rounded(candidate.mean_val_loss))
         return (candidate.num_failed, *(math.inf if math.isnan(key) else key for key in keys), candidate.base_lr)
 
-    best = min(tried, key=rank)
+    # where nothing completed there is nothing to choose by: the study's own setting, the first, stays
+    best = min(tried, key=rank) if any(candidate.num_seeds for candidate in tried) else tried[0]
     rates = sorted({candidate.base_lr for candidate in tried})
     edge = {rates[0]: "lowest", rates[-1]: "highest"} if len(rates) > 1 else {}
     return Choice(
@@ -245,6 +291,6 @@ def _chosen(arm: Arm, tried: tuple[Tried, ...], metric: str, factors: dict) -> C
         base_lr=best.base_lr,
         chosen_scheduler=best.scheduler,
         candidates=tried,
-        boundary=edge.get(best.base_lr, ""),
+        boundary=edge.get(best.base_lr, "") if best.num_seeds else "",
         num_trials=sum(candidate.num_seeds + candidate.num_failed for candidate in tried),
     )

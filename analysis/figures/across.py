@@ -17,16 +17,16 @@ _ROW_INCHES = 0.21
 
 
 @styled
-def critical_difference_diagram(field: Field):
+def critical_difference_diagram(field: Field, lost: dict[str, str]):
     """Draw mean ranks on one axis, the best on the left; a thick bar joins those that are not told apart.
 
     Below it: for each scheduler the share of runs whose accuracy is so many points above the baseline's mean in the
-    same workload, with a 95 % band over seeds; each workload counts alike.
+    same workload, with a 95 % band over seeds; each workload counts alike. `lost` are the arms that diverged.
     """
     num_rows = (len(field.arms) + 1) // 2
     bars = cliques(field.test.mean_ranks, field.difference)
     upper = 0.55 + 0.1 * len(bars) + _ROW_INCHES * num_rows
-    figure, (top, bottom) = canvas(1.0 + upper + 2.5, title_of(field), 1, 2, height_ratios=[upper, 2.5])
+    figure, (top, bottom) = canvas(1.0 + upper + 2.5, title_of(field, lost), 1, 2, height_ratios=[upper, 2.5])
     _diagram(top, field, bars, upper)
     _profiles(bottom, field)
     return figure

@@ -38,7 +38,7 @@ def panels(table: pd.DataFrame):
     for axes in grid[-1]:
         axes.set_xticks(range(len(SEEDS)), [str(n) for n in SEEDS], fontsize=8)
     figure.supxlabel(
-        "seeds (shaded: as promised, with the Monte-Carlo error of the t-test's rates)", fontsize=9.5, color=QUIET
+        "seeds (shaded: as promised, with three standard errors of the t-test's rates)", fontsize=9.5, color=QUIET
     )
     # in the empty upper half of the first row, across its columns
     named = [line for line in grid[1, 0].lines if line.get_label() in _NAMES.values()]
@@ -71,4 +71,4 @@ def _title(own: pd.DataFrame) -> str:
     student = own[(own["method"] == STUDENT) & (own["what"] != FOUND)]
     if not student["verdict"].isin(["held", "wide"]).all():
         return "The paired t-test is too sure of itself in some shapes of noise"
-    return "The paired t-test is not too sure of itself in any shape of noise; bootstrap intervals are"
+    return "Where both arms scatter alike the paired t-test is not too sure of itself; bootstrap intervals are"

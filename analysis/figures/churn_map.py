@@ -126,5 +126,5 @@ def _draw(found: Churn):
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}%")
     bar.outline.set_visible(False)
     shown = f"{len(found.arms):,} of {found.num_runs:,} runs, " if found.num_runs > len(found.arms) else ""
-    axes.set_xlabel(f"{shown}one cell a pair of runs, seeds in order")
+    axes.set_xlabel(f"{shown}one cell a pair of runs, seeds in order;\nmeans are over all pairs drawn")
     return figure

@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis import figures
 from analysis.compared_table import value_interval
+from analysis.compared_words import seeds_of
 from analysis.comparisons import Setting
 from analysis.page.wording import after_colon, count, listed
 from analysis.rows.arms import called
@@ -110,10 +111,18 @@ def _finding(setting: Setting, names: dict) -> str:
         return f"One seed: the order of the {'schedulers' if scheduler else 'levels'} may be chance"
     words = {c.verdict for c in setting.against.values()}
     if setting.baseline and words == {EQUIVALENT}:
-        return f"All are equivalent to {names[setting.baseline]} with {count(setting.num_seeds, 'seed')}"
+        return f"All are equivalent to {names[setting.baseline]} with {seeds_of(setting, setting.planned)}"
     if setting.baseline and not words & {BETTER, WORSE}:
-        what = "No scheduler" if scheduler else f"No level of {setting.question.factor}"
-        return f"{what} can be told from {names[setting.baseline]} with {count(setting.num_seeds, 'seed')}"
+        withdrawn = [c for c in setting.planned if c.withdrawn]
+        left = [c for c in setting.planned if not c.withdrawn]
+        said = listed([names[c.a] for c in withdrawn])
+        if not left:
+            return f"Nothing is concluded about {said}: seeds diverged, and only completed trials are drawn"
+        of = "scheduler" if scheduler else f"level of {setting.question.factor}"
+        text = f"can be told from {names[setting.baseline]} with {seeds_of(setting, left)}"
+        if withdrawn:
+            return f"Nothing is concluded about {said}, for seeds diverged; no other {of} {text}"
+        return f"No {of} {text}"
     if len(setting.against) == 1:
         (c,) = setting.against.values()
         size = signed(setting.metric, c.estimate.value)

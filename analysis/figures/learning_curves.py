@@ -11,7 +11,9 @@ from analysis.comparisons import TRAINING
 from analysis.figures.colours import colours_of
 from analysis.figures.multiples import small_multiples
 from analysis.page.wording import percent
+from analysis.rows.arms import comparable, is_tuned
 from analysis.rows.conditions import completed, describe, group_ids, levels, short_names, varied
+from lrbench.stages import BOTH, DEFAULT, TUNED
 
 _MOST_SETTINGS = 4
 _MOST_PANELS = 16
@@ -22,9 +24,10 @@ def draw(rows: pd.DataFrame):
     """Draw the validation error after each epoch for every scheduler: median, band over trials, the others in grey.
 
     The band holds 80% of the trials, or their range where there are few. Settings that train differently (workload,
-    epochs, base_lr, …) are lines of their own, never averaged.
+    epochs, base_lr, …) are lines of their own, never averaged. Trials that chose a base_lr are not drawn; where it was
+    chosen, trials at the chosen and at the default one are two settings.
     """
-    usable = completed(rows)
+    usable = completed(comparable(rows))
     usable = usable[usable["val_accuracy_curve"].notna()] if "val_accuracy_curve" in usable else usable[:0]
     if usable.empty:
         return figures.message("No learning curve was recorded")
@@ -85,8 +88,21 @@ def _title(drawn: dict[str, dict[str, np.ndarray]]) -> str:
 
 
 def by_setting(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the rows of each setting of the factors that change training, besides the scheduler, by its text."""
-    names = varied(rows, TRAINING)
+    """Return the rows of each setting of the factors that change training, besides the scheduler, by its text.
+
+    In a study with [tune] base_lr is each scheduler's own: there the settings are the chosen and the default rates.
+    """
+    if is_tuned(rows):
+        found = {}
+        for stages, words in ((TUNED, "at its chosen base_lr"), (DEFAULT, "at the default base_lr")):
+            part = rows[rows["tuning"].isin((stages, BOTH))]
+            others = _split(part, [name for name in varied(part, TRAINING) if name != "base_lr"])
+            found |= {", ".join(filter(None, [words, label])): own for label, own in others.items()}
+        return found
+    return _split(rows, varied(rows, TRAINING))
+
+
+def _split(rows: pd.DataFrame, names: list[str]) -> dict[str, pd.DataFrame]:
     order = {name: levels(rows, name) for name in names}
     found = []
     for _, part in rows.groupby(group_ids(rows, names), sort=False):

@@ -14,6 +14,7 @@ from analysis.statistics.survival import kaplan_meier
 
 _MOST_DRAWN = 4
 _BESIDE = 0.009  # of the axes: curves that coincide stand beside each other, so that all of them show
+_HOW_DRAWN = "curves are drawn a little beside each other, so that all show; dots are medians"
 
 
 @styled
@@ -32,6 +33,8 @@ def reach_curves(races: list[Race]):
         _panel(axes, race)
         if len(drawn) > 1:
             axes.set_title(race.part.label, fontsize=9.5)
+    if most > 1:  # axes: that of the last panel
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{_HOW_DRAWN}")
     return figure
 
 
@@ -107,7 +110,7 @@ def _title(race: Race) -> str:
         return f"No scheduler reached {percent(race.target, 2)} in half of its seeds"
     when = count(int(best.median.value), "epoch") if race.unit == "epochs" else f"{best.median.value:.3g} s"
     if all(arm.median.value == best.median.value for arm in race.arms):
-        return f"All schedulers reach {percent(race.target, 2)} at the same time ({when})"
+        return f"All schedulers have the same median time to {percent(race.target, 2)} ({when})"
     first = [names[arm.name] for arm in race.arms if arm.median.value == best.median.value]
     are = "is" if len(first) == 1 else "are"
     return f"{listed(first)} {are} first to have half of the seeds at {percent(race.target, 1)} ({when})"

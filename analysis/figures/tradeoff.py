@@ -7,7 +7,7 @@ from analysis.figures import canvas, styled
 from analysis.figures.colours import INK, QUIET, colours_of, is_scheduler, marker_of
 from analysis.page.wording import count
 from analysis.statistics.fronts import FEWEST, Condition, Trade
-from analysis.tradeoff import names_of
+from analysis.tradeoff import names_of, on_how_many
 
 _MOST_DRAWN = 3
 _NAMED = 12
@@ -17,6 +17,7 @@ _NAMED = 12
 def scatter(trades: list[Trade]):
     """Draw a panel for each of the first settings. Up and to the left is better; what is not on the front is open.
 
+    Where times are not shown to differ there is no front, and no point is open.
     Intervals are cut at the edge where they are so wide that nothing else would show.
     """
     drawn = trades[:_MOST_DRAWN]
@@ -36,25 +37,27 @@ def _panel(axes, trade: Trade) -> None:
     steps_y = [100 * c.accuracy.value for c in front]
     _limits(axes, trade, divisor)
     (left, right), (bottom, _) = axes.get_xlim(), axes.get_ylim()
-    # what is reached within a time: flat up to the next condition of the front
-    axes.step(
-        [steps_x[0], *steps_x, right],
-        [bottom, *steps_y, steps_y[-1]],
-        where="post",
-        color=INK,
-        lw=1.2,
-        ls=(0, (4, 2)),
-        zorder=2,
-    )
-    axes.fill_between([*steps_x, right], bottom, [*steps_y, steps_y[-1]], step="post", color=QUIET, alpha=0.07, lw=0)
+    if trade.times_told:  # what is reached within a time: flat up to the next condition of the front
+        axes.step(
+            [steps_x[0], *steps_x, right],
+            [bottom, *steps_y, steps_y[-1]],
+            where="post",
+            color=INK,
+            lw=1.2,
+            ls=(0, (4, 2)),
+            zorder=2,
+        )
+        under = [*steps_y, steps_y[-1]]
+        axes.fill_between([*steps_x, right], bottom, under, step="post", color=QUIET, alpha=0.07, lw=0)
     for c in trade.conditions:
         x, y, colour = c.time.value / divisor, 100 * c.accuracy.value, colours[c.arm]
+        beaten = trade.times_told and not c.on_front
         marker = marker_of(c.arm) if is_scheduler(c.arm) else "o"
         if c.accuracy.bounded:
             axes.plot([x, x], [100 * c.accuracy.low, 100 * c.accuracy.high], color=colour, lw=1, alpha=0.6, zorder=2)
         if c.time.bounded:
             axes.plot([c.time.low / divisor, c.time.high / divisor], [y, y], color=colour, lw=1, alpha=0.6, zorder=2)
-        axes.plot(x, y, marker, color=colour, ms=7, mew=1.5, mfc=colour if c.on_front else "white", zorder=3)
+        axes.plot(x, y, marker, color=colour, ms=7, mew=1.5, mfc="white" if beaten else colour, zorder=3)
     _name_points(axes, trade, names, colours, divisor)
     axes.set_xlabel(f"{unit} of training (mean over {count(trade.num_seeds, 'seed')}, 95% interval)")
     axes.set_ylabel("final accuracy, %")
@@ -82,6 +85,7 @@ def _limits(axes, trade: Trade, divisor: float) -> None:
 
 def _name_points(axes, trade: Trade, names: dict, colours: dict, divisor: float) -> None:
     """Write the names right of the axes in the order of accuracy, each with a thin line to its point."""
+    diverged = trade.part.diverged
     shown = sorted(_named(trade), key=lambda c: c.accuracy.value)
     (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     gap = (top - bottom) * 0.066
@@ -95,7 +99,7 @@ def _name_points(axes, trade: Trade, names: dict, colours: dict, divisor: float)
         places[index] = min(places[index], places[index + 1] - gap)
     for c, place in zip(shown, places, strict=True):
         axes.annotate(
-            names[c.arm, c.machine],
+            names[c.arm, c.machine] + (f" ({on_how_many(lost)} diverged)" if (lost := diverged.get(c.arm)) else ""),
             (c.time.value / divisor, 100 * c.accuracy.value),
             xytext=(right + (right - axes.get_xlim()[0]) * 0.03, place),
             textcoords="data",
@@ -126,7 +130,9 @@ def _title(trades: list[Trade]) -> str:
         return "Accuracy against training time, and the front that no condition beats"
     names = names_of(trade)
     if not trade.times_told:
-        return "No difference in time can be told: only accuracy is left"
+        return "No difference in training time can be told, so there is no front"
     if len(front) == 1:
-        return f"{names[front[0].arm, front[0].machine]} is both fastest and most accurate"
+        lost = trade.part.diverged.get(front[0].arm)
+        where = f", but diverged on {on_how_many(lost)}" if lost else ""
+        return f"In the mean {names[front[0].arm, front[0].machine]} is both fastest and most accurate{where}"
     return f"{len(front)} of {len(trade.conditions)} conditions are beaten by no other in both time and accuracy"

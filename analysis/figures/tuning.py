@@ -13,7 +13,7 @@ from analysis.figures.colours import FAINT, INK, QUIET, colours_of
 from analysis.figures.marks import sampled
 from analysis.page.wording import count, number, percent
 from analysis.rows.rates import Curve
-from analysis.tuning_words import names_of
+from analysis.tuning_words import names_of, tied_with
 
 _MOST_PANELS = 12
 _MOST_DOTS = 40  # at one rate
@@ -26,7 +26,8 @@ def sensitivity(found: list[Curve]):
     """Draw the mean score over seeds at each rate, a panel for each scheduler with the others grey behind.
 
     The band is the range over seeds, the dots are the seeds. A ring marks the rate that was chosen (or is best), a
-    dashed line the study's own, crosses at the bottom the rates at which trials failed.
+    thin one each other rate that did as well, a dashed line the study's own, crosses at the bottom the rates at which
+    trials failed.
     """
     settings = list(dict.fromkeys(curve.label for curve in found))
     drawn = found[:_MOST_PANELS]
@@ -73,6 +74,8 @@ def _panel(axes, curve: Curve, colour: str, bottom: float, top: float) -> None:
     if not math.isnan(curve.default):
         axes.axvline(curve.default, color=QUIET, lw=0.9, ls=(0, (3, 3)), zorder=1)
     best = curve.best
+    for rate in {rate for rate, _ in curve.tied} - {best.rate}:
+        axes.plot(rate, max(best.mean, bottom), "o", ms=8, mfc="white", mec=colour, mew=1.0, zorder=5)
     if len(best.values):
         axes.plot(best.rate, max(best.mean, bottom), "o", ms=9, mfc="white", mec=colour, mew=2.2, zorder=6)
         side = -1 if best is curve.points[-1] else 1 if best is curve.points[0] else 0
@@ -161,27 +164,37 @@ def _legend(figure, found: list[Curve]) -> None:
     how = "chosen" if found[0].chosen else "best"
     marks = [
         Line2D([], [], marker="o", ms=8, mfc="white", mec=QUIET, mew=2, ls="", label=f"{how} rate"),
-        Line2D([], [], color=QUIET, lw=1.6, marker="o", ms=3, label="mean and seeds (band: their range)"),
+        Line2D([], [], color=QUIET, lw=1.6, marker="o", ms=3, label="mean, seeds (band: range)"),
     ]
+    if any(curve.tied for curve in found):
+        marks.insert(1, Line2D([], [], marker="o", ms=7, mfc="white", mec=QUIET, mew=1, ls="", label="a tie"))
     if any(not math.isnan(curve.default) for curve in found):
         marks.append(Line2D([], [], color=QUIET, lw=0.9, ls=(0, (3, 3)), label="study's own"))
     if any(curve.num_failed for curve in found):
         marks.append(Line2D([], [], color=QUIET, marker="x", ms=5.5, mew=1.6, ls="", label="failed trials"))
-    figure.legend(handles=marks, loc="outside lower left", ncols=len(marks), fontsize=8, labelcolor=QUIET)
+    figure.legend(
+        handles=marks, loc="outside lower left", ncols=len(marks), fontsize=8, labelcolor=QUIET, columnspacing=1.4
+    )
 
 
 def _title(found: list[Curve]) -> str:
     first = [curve for curve in found if curve.label == found[0].label]
     names, where = names_of(found), f"{found[0].label}: " if len(first) < len(found) else ""
     more = f" (the first {_MOST_PANELS} of {count(len(found), 'curve')})" if len(found) > _MOST_PANELS else ""
-    rates = sorted({curve.best.rate for curve in first})
+    shared = set.intersection(*({curve.best.rate, *(rate for rate, _ in curve.tied)} for curve in first))
+    ties = ", where ties count" if any(curve.tied for curve in first) else ""
     if len(first) == 1:
         only = first[0]
         best = percent(only.best.mean, 1) if only.metric.unit == "points" else number(only.best.mean)
-        return f"{where}{names[only.key]} does best at {only.best.rate:g}, with {best}{more}"
-    if len(rates) == 1:
-        return f"{where}All {len(first)} schedulers do best at {rates[0]:g}{more}"
+        return f"{where}{names[only.key]} does best at {_rate(only)}, with {best}{more}"
+    if shared:
+        return f"{where}All {len(first)} schedulers do best at {min(shared):g}{ties}{more}"
     low, high = (min(first, key=lambda c: c.best.rate), max(first, key=lambda c: c.best.rate))
     factor = number(high.best.rate / low.best.rate, 2)
-    ends = f"{names[low.key]} {low.best.rate:g}, {names[high.key]} {high.best.rate:g}"
-    return f"{where}Best rates differ by a factor of {factor}: {ends}{more}"
+    ends = f"{names[low.key]} {_rate(low)}, {names[high.key]} {_rate(high)}"
+    which = "Chosen" if low.tied or high.tied else "Best"
+    return f"{where}{which} rates differ by a factor of {factor}: {ends}{more}"
+
+
+def _rate(curve: Curve) -> str:
+    return f"{curve.best.rate:g}" + (f" (a tie with {tied_with(curve)})" if curve.tied else "")

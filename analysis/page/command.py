@@ -4,6 +4,7 @@ What this does *not* do: compute. It reads the rows, prints the answer's sentenc
 """
 
 import argparse
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -41,5 +42,14 @@ def main(name: str, arguments: list[str] | None = None) -> int:
         from analysis.figures import save
 
         lines += ["", *map(str, save(found.figure(), options.out, name))]
-    print("\n".join(lines))
+    return _print("\n".join(lines))
+
+
+def _print(text: str) -> int:
+    """Print, and return the exit code: a reader that has seen enough, as `| head` does, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # what is left in the buffer is for nobody, and Python would complain of it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

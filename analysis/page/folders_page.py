@@ -28,6 +28,8 @@ from lrbench.errors import InputError
 TITLE = "What differs between two results folders?"
 _MOST_DRAWN = 12  # conditions and schedulers in the figure
 _MOST_PRINTED = 12  # rows of a table in the terminal
+_WORD = 16  # a word up to this long is not broken: a verdict's, a number; whole calls are longer
+_GAP = 2  # characters beside each column there: its padding and the line between two
 _WHOLE = 24  # a name up to this long is not broken there
 _RATIO = f"ratio; shaded: within {MARGIN:.0%}"
 
@@ -111,7 +113,7 @@ def _telling(table: pd.DataFrame) -> pd.DataFrame:
         table = table[["cost_ratio", "cost_ratio_low", "cost_ratio_high", "welch_p", "verdict"]]
         table = pd.concat([first.rename("B over A"), table], axis=1)
         if len(table) > _MOST_PRINTED:
-            table = table[whole | table["verdict"].isin(["better", "worse"])]
+            table = table[whole | table["verdict"].str.match("better|worse")]
     table = table.drop(columns=["A_accuracy", "B_accuracy", "num_pairs"], errors="ignore")
     return table.head(_MOST_PRINTED)
 
@@ -124,14 +126,32 @@ def _print_table(table: pd.DataFrame, console) -> None:
         return
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown = displayed(table)
-    widths = [max(len(name), int(shown[name].astype(str).str.len().max())) for name in shown]
-    fits = sum(widths) + len(widths) <= console.width
-    for place, (name, width) in enumerate(zip(shown, widths, strict=True)):
-        whole = fits or (place == 0 and width <= _WHOLE)
-        grid.add_column(name, overflow="fold", min_width=width if whole else None)
+    for name, wide in zip(shown, _widths(shown, console.width), strict=True):
+        grid.add_column(name, overflow="fold", width=wide)
     for row in shown.itertuples(index=False):
         grid.add_row(*(str(value) for value in row))
     console.print(grid, highlight=False)
+
+
+def _widths(shown: pd.DataFrame, width: int) -> list[int]:
+    """How wide each column is: all of it where the table fits, else no less than its longest word (or _WORD).
+
+    A short name in the first column stays whole where there is room; where there is not even room for the words, the
+    longest ones are broken. rich's own way cuts the last column where the others may not shrink.
+    """
+    texts = [[name, *shown[name].astype(str)] for name in shown]
+    whole = [max(map(len, cells)) for cells in texts]
+    room = width - _GAP * len(whole)
+    words = [max(len(word) for text in cells for word in text.split()) for cells in texts]
+    found = [words[0], *(min(word, _WORD) for word in words[1:])]
+    if whole[0] <= _WHOLE and sum(found[1:]) + whole[0] <= room:
+        found[0] = whole[0]
+    while sum(found) > max(room, len(found)):
+        found[found.index(max(found))] -= 1
+    while sum(found) < min(room, sum(whole)):
+        short = [place for place in range(len(whole)) if found[place] < whole[place]]
+        found[min(short, key=lambda place: whole[place] - found[place])] += 1
+    return found
 
 
 # --------------------------------------------------------------------------------------------------------------- JSON

@@ -15,16 +15,22 @@ from analysis.rows.conditions import FACTORS
 
 # what a reader would type stands in code type: factors (with a level), calls of classes, settings, commands
 _NAMES = "|".join([*sorted(FACTORS, key=len, reverse=True), "replicates", "seed"])
+_ARGUMENTS = r"\((?:[^()]|\([^()]*\))*\)"  # a call's, with a tuple or a call inside
+_OWN = r"\b[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # a thing of the user's: module:attribute
+_LEVEL = rf"(?:\[[^\]]*\]|\"[^\"]*\"|-?\w+(?:[.:-]\w+)*(?:{_ARGUMENTS})?)"
 _CODE = re.compile(
     r"`[^`]+`"
-    rf"|\b(?:{_NAMES})\b(?:\s?=\s?(?:\[[^\]]*\]|\"[^\"]*\"|\w+(?:[.-]\w+)*(?:\([^()]*\))?))"
+    rf"|\b(?:{_NAMES})\b\s?=\s?{_LEVEL}"
+    rf"|{_OWN}(?:{_ARGUMENTS})?"
     rf"|\b(?:cudnn_\w+|deterministic_algorithms|base_lr|num_threads|channels_last|[A-Z]\w+LR\w*|ReduceLROnPlateau)\b"
-    r"(?:\([^()]*\))?|--set [\w.]+=[\w-]+|\[grid\]|\[\[?(?:compare|tune|until)\]?\]|\{[^{}]*\}"
+    rf"(?:{_ARGUMENTS})?|--set [\w.]+={_LEVEL}|\[grid\]|\[\[?(?:compare|tune|until)(?:\.\w+)*\]?\]|\{{[^{{}}]*\}}"
 )
 # the mark before a verdict's word: told by shape and word, so that no reader needs the colour
 _MARKS = {
     "better": "▲",
     "worse": "▼",
+    "better, but negligible": "▲",
+    "worse, but negligible": "▼",
     "equivalent within margin": "≈",
     "inconclusive": "?",
     "not testable here": "–",
@@ -82,7 +88,7 @@ def badge(verdict: str) -> Piece:
     if not verdict:
         return Piece(markdown="", page="", text="")
     mark = _MARKS.get(verdict, "•")
-    kind = verdict.partition(" ")[0]
+    kind = verdict.partition(" ")[0].rstrip(",")
     return Piece(
         markdown=f"**{mark} {verdict}**",
         page=f'<span class="badge {html.escape(kind)}"><span aria-hidden="true">{mark}</span> '

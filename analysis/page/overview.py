@@ -8,11 +8,13 @@ import pandas as pd
 from analysis.answers import Answer, all_answers
 from analysis.page.wording import count, level
 from analysis.provenance import changed_parts, flag_violations, statuses
-from analysis.rows.conditions import CUDNN_FLAGS, completed, levels, short_names, varied
+from analysis.rows.arms import comparable
+from analysis.rows.conditions import CUDNN_FLAGS, SEEDS, completed, levels, short_names, varied
 from analysis.rows.lr_plans import plan_violations
 from analysis.rows.planned import Progress, about_strays
 from analysis.rows.replicates import digested, replicate_pairs
 from analysis.throughput import INERT, timed
+from analysis.throughput_words import loaded
 from lrbench.record import STATUSES
 
 NOT_KNOWN = Progress(num_trials=0, num_done=0, num_strays=0)
@@ -44,7 +46,14 @@ def problems(rows: pd.DataFrame, progress: Progress = NOT_KNOWN) -> tuple[str, .
         return ("No trial has a row yet: there is nothing to report. Type the command of the study again to run it.",)
     leading = [*flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]
     inert = [INERT] if len(completed(rows)) and flags_say_nothing(rows) else []
-    return (*leading, *_unfinished(progress), statuses(rows), *inert)
+    return (*leading, *_unfinished(progress), statuses(rows), *_about_speed(timed(rows)), *inert)
+
+
+def _about_speed(usable: pd.DataFrame) -> list[str]:
+    """Say what makes speeds doubtful: a loaded machine, code that no commit holds; nothing where none was measured."""
+    dirty = int((usable["git_dirty"] == True).sum())  # noqa: E712 (null is not True)
+    code = f"Code with uncommitted changes may have run in {dirty:,} of {count(len(usable), 'timed trial')}."
+    return [*loaded(usable), *([code] if dirty else [])]
 
 
 def _unfinished(progress: Progress) -> list[str]:
@@ -64,10 +73,12 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each condition: the factors that vary, then what was seen.
 
     A scheduler goes by its class where that tells it apart. num_trials, then num_STATUS for each status but completed
-    that occurs; samples_per_second is the median of trials alone on their device, final_accuracy the mean and
-    accuracy_sd the standard deviation over all its trials (seeds and replicates), num_bit_identical a text "k of n"
-    over disjoint pairs of replicates. `analysis.page.wording.displayed` makes it fit to print.
+    that occurs; samples_per_second is the median of trials alone on their device, final_accuracy the mean over the
+    completed trials, accuracy_sd the standard deviation over seeds, the first completed replicate of each (a repeat
+    that is the same bit for bit is no further trial), num_bit_identical a text "k of n" over disjoint pairs of
+    replicates. Trials that chose a base_lr are not in it. `analysis.page.wording.displayed` makes it fit to print.
     """
+    rows = comparable(rows)
     names = varied(rows)
     called = {name: short_names(rows[name].dropna().unique()) for name in ("scheduler", "optimizer") if name in names}
     failed = [s for s in STATUSES[1:] if (rows["status"] == s).any()]
@@ -75,6 +86,7 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
     records = []
     for part in _by_condition(rows, names):
         done, repeats = completed(part), pairs[pairs["condition_id"].isin(part["condition_id"].unique())]
+        first = done.sort_values("replicate").drop_duplicates([*SEEDS, "condition_id"])
         same = int((repeats["weights_sha256"] == repeats["weights_sha256_second"]).sum())
         records.append(
             {
@@ -83,7 +95,7 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
                 **{f"num_{s}": int((part["status"] == s).sum()) for s in failed},
                 "samples_per_second": timed(part)["samples_per_second"].median(),
                 "final_accuracy": done["final_accuracy"].mean(),
-                "accuracy_sd": done["final_accuracy"].std(),
+                "accuracy_sd": first["final_accuracy"].std(),
                 "num_bit_identical": f"{same:,} of {len(repeats):,}" if len(repeats) else "–",
             }
         )

@@ -7,7 +7,7 @@ beside the report as files too. What this does *not* do: compute or draw, or wri
 import base64
 import html
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +21,7 @@ from analysis.page.markup import Piece
 from analysis.page.ways_back import WayBack, lines, way_back
 from analysis.page.wording import count
 from analysis.provenance import failures
+from analysis.rows.arms import comparable
 from analysis.rows.planned import progress
 
 ENVIRONMENT = "provenance"  # the answer that has its section at the end, not among the others
@@ -95,30 +96,36 @@ def show_contents(page: Page) -> None:
 
 
 def show_first_page(page: Page) -> None:
-    """Show what must be known first, the answers with their verdicts, what to do, and the comparisons in one figure."""
+    """Show what must be known first, what the study asks, what to do, the comparisons in one figure, other answers."""
     _show(markup.heading("In short", "summary"))
     below = {text for answer in page.sections.values() for text in answer.leading}
     found = overview.problems(page.rows, progress(page.rows, page.record))
     if problems := [text for text in found if text not in below]:
         _show(markup.sentences(problems, "problems"))
-    said: set[str] = set()
-    for name, answer in page.sections.items():
-        leading = [text for text in answer.leading if text not in said]
-        said |= set(leading)
-        if leading:
-            _show(_in_short(name, answer, leading))
-    advice = tuple(dict.fromkeys(text for answer in page.answers.values() for text in answer.advice))
+    own = sections.own_questions(page.rows, page.record)
+    cards = _cards(page)
+    for name in own:
+        if name in cards:
+            _show(cards[name])
+    first = sorted(page.answers, key=lambda name: name != "tuning")  # more seeds are wasted where the rate moves
+    advice = tuple(dict.fromkeys(text for name in first for text in page.answers[name].advice))
     if advice:
         _show(markup.heading("What to do", "what-to-do", 3) + markup.sentences(advice, "advice"))
     for drawn in summary.drawn(page.rows, page.record):
         _figure(page, "summary", drawn)
         _show(markup.paragraph(sections.SUMMARY, "note"))
         _rows(page, None, way_back("summary", page.rows))
+    if others := [card for name, card in cards.items() if name not in own]:
+        _show(markup.heading("The other answers" if own else "The answers", "other-answers", 3) + _beside(others))
 
 
 def show_conditions(page: Page) -> None:
-    """Show one row for each condition."""
-    _table(page, overview.main_table(page.rows), way_back("conditions", page.rows))
+    """Show one row for each condition; trials that chose a base_lr are counted below and not in it."""
+    rows = comparable(page.rows)
+    back, chose = way_back("conditions", rows), len(page.rows) - len(rows)
+    _table(page, overview.main_table(rows), replace(back, condition="tuning != 'selection'") if chose else back)
+    if chose:
+        _show(markup.paragraph(f"{count(chose, 'trial')} that chose a base_lr not counted here.", "note"))
 
 
 # --------------------------------------------------------------------------------------------------- answers and rest
@@ -129,8 +136,8 @@ def show_answer(page: Page, name: str) -> None:
     answer = page.answers[name]
     anchor = "environment" if name == ENVIRONMENT else name
     _show(markup.heading(answer.title, anchor))
-    if name in sections.PROSE:
-        _show(markup.paragraph(sections.PROSE[name], "about"))
+    if prose := sections.prose(name, page.rows):
+        _show(markup.paragraph(prose, "about"))
     badge = markup.badge(answer.verdict)
     found = markup.sentences(answer.sentences, "findings")
     _show(badge + found if answer.verdict else found)
@@ -192,6 +199,26 @@ def _belonging(page: Page, name: str) -> Iterator[tuple[str, object, pd.DataFram
 
 
 # ------------------------------------------------------------------------------------------------------------- pieces
+
+
+def _cards(page: Page) -> dict[str, Piece]:
+    """Return the answers as they stand on the first page, by name; no sentence stands there twice."""
+    cards, said = {}, set()
+    for name, answer in page.sections.items():
+        leading = [text for text in answer.leading if text not in said]
+        said |= set(leading)
+        if leading:
+            cards[name] = _in_short(name, answer, leading)
+    return cards
+
+
+def _beside(cards: list[Piece]) -> Piece:
+    """Cards in smaller type, side by side where there is room."""
+    return Piece(
+        markdown="\n\n".join(card.markdown for card in cards),
+        page=f'<div class="others">{"".join(card.page for card in cards)}</div>',
+        text="\n".join(card.text for card in cards),
+    )
 
 
 def _in_short(name: str, answer: Answer, leading: list[str]) -> Piece:

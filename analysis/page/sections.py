@@ -12,22 +12,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.answers import NAMES, NESTED, Answer, all_answers
+from analysis.answers import NAMES, NESTED, Answer, all_answers, questions
 from analysis.page.wording import count
-from analysis.rows.conditions import SEEDS, group_ids
+from analysis.rows.arms import comparable
+from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, completed, group_ids, varied
 from analysis.statistics.verdicts import NOT_TESTABLE
+from analysis.throughput_words import num_busy
 
 MOST_NESTED = 4_000
 # answers for studies that have what they are about, after the standing ones; each says so by `applies(rows)`
 FURTHER = ("tuning", "time_to_target", "tradeoff", "across", "interaction", "components")
+# what a study is not made for: the spread of luck, the rates that were applied; these stand last
+LAST = ("applied_lr", "components")
 SUMMARY = (
     "Each interval is 95% by itself; a verdict takes into account how many comparisons share the 5% (Holm), so that an "
-    "interval that leaves out zero may still be inconclusive."
+    "interval that leaves out zero may still be inconclusive. So is one whose arm diverged on some seeds, "
+    "unless counting these as guessing leaves the verdict as it is."
 )
 PROSE = {
     "throughput": (
-        "Trials are timed alone on their device. Inside a random block every condition ran once at the same seed, so "
-        "the ratio of two of them is free of slow drift of the machine."
+        "Inside a random block every condition ran once at the same seed, so the ratio of two of them is free of slow "
+        "drift of the machine."
     ),
     "reproducibility": (
         "The same trial again, in a new process: are the weights equal, bit for bit? Where they are not, the spread "
@@ -67,8 +72,9 @@ def read(folder, record: dict) -> tuple[pd.DataFrame, str]:
 
 
 def answered(rows: pd.DataFrame, record: dict, sampled: str = "") -> dict[str, Answer]:
-    """Return every answer that applies to the rows, by name, in the order of the report: what nothing was run for last.
+    """Return every answer that applies to the rows, by name, in the order of the report.
 
+    What the study asks leads (`own_questions`); what nothing was run for, then luck and applied rates, stand last.
     `sampled` becomes a note of those that read nested columns.
     """
     found = all_answers(rows, record)
@@ -77,8 +83,32 @@ def answered(rows: pd.DataFrame, record: dict, sampled: str = "") -> dict[str, A
             found[name] = module.answer(rows, record)
     if sampled:
         found = {n: replace(a, notes=(*a.notes, sampled)) if _nested(n) else a for n, a in found.items()}
-    last = sorted(found, key=lambda name: found[name].verdict == NOT_TESTABLE)
-    return {name: found[name] for name in last}
+    own = own_questions(rows, record)
+
+    def place(name: str) -> tuple:
+        later = name not in own and found[name].verdict == NOT_TESTABLE
+        return (own.index(name) if name in own else len(own), name in LAST, later)
+
+    return {name: found[name] for name in sorted(found, key=place)}
+
+
+def own_questions(rows: pd.DataFrame, record: dict) -> list[str]:
+    """Return the names of the answers that a study is made for, in order.
+
+    Those of its [[compare]]; where it names none the standing questions about what varies: the scheduler, then flags.
+    """
+    if asked := record.get("study", {}).get("compare") or ():
+        return questions(record)[: len(asked)]
+    rows = comparable(rows)
+    schedulers = ["schedulers"] if varied(rows, ("scheduler",)) else []
+    return [*schedulers, *(["throughput", "reproducibility"] if varied(rows, tuple(MACHINE_FACTORS)) else [])]
+
+
+def prose(name: str, rows: pd.DataFrame) -> str:
+    """Return what stands below an answer's title; "" where there is nothing. What it says of trials is so of these."""
+    text, done = PROSE.get(name, ""), completed(rows)
+    alone = len(done) and (done["packed"] == False).all() and not num_busy(done)  # noqa: E712 (null is not False)
+    return f"Trials are timed alone on their device. {text}" if name == "throughput" and alone else text
 
 
 def calibrated() -> tuple[Answer, ...]:

@@ -47,12 +47,23 @@ def print_study(rows: pd.DataFrame, record: dict, folder: Path, console: Console
     for line in _looked(record):
         console.print(line, markup=False, highlight=False)
     if rows.empty:
-        console.print(f"Run them: lrbench run {record['study']['name']} --out {folder}", highlight=False)
+        console.print(
+            _how_to_run(record["study"]["name"], folder), markup=False, highlight=False, soft_wrap=True
+        )  # a command that is to be copied is not broken
         return
     if flags_say_nothing(rows):
         console.print(INERT_SHORT, style="yellow")
     console.print(_rich(main_table(comparable(rows)), console.width))
     _print_failures(rows, console)
+
+
+def _how_to_run(name: str, folder: Path) -> str:
+    """What to type to run a study: a built-in one by its name, any other by its file, whose place is not recorded."""
+    from lrbench.study import studies_folder
+
+    if (studies_folder() / f"{name}.toml").is_file():
+        return f"Run them: lrbench run {name} --out {folder}"
+    return f"Run them with the study's file: lrbench run {name}.toml --out {folder}"
 
 
 def _chosen(rows: pd.DataFrame, record: dict) -> list[str]:

@@ -46,6 +46,17 @@ class Gain:
         """Whether it is better tuned, by more than the noise; the margin is one seed SD of the default's."""
         return judge(self.differences, margin=seed_sd(self.default), corrected_p=self.corrected_p)
 
+    @property
+    def interval_90(self) -> Estimate:
+        """The 90% interval of the mean difference: inside the margin, both one-sided tests at 5% reject it."""
+        from scipy import stats
+
+        found = self.judgement.estimate
+        if not found.bounded:
+            return found
+        scale = stats.t.ppf(0.95, found.n - 1) / stats.t.ppf(0.975, found.n - 1)
+        return found.map(lambda end: found.value + float(scale) * (end - found.value))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:

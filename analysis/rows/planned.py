@@ -10,8 +10,10 @@ import pandas as pd
 from pydantic import ValidationError
 
 from lrbench.errors import InputError
+from lrbench.factors import SEEDS
+from lrbench.grid import product
 from lrbench.stages import possible
-from lrbench.study import Study
+from lrbench.study import Study, condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +45,39 @@ def strays(rows: pd.DataFrame, record: dict) -> pd.Series:
     nothing = pd.Series(False, index=rows.index)
     try:
         study = Study(**record["study"])
-        devices = rows["device"].dropna().astype(str).unique()
-        known = {trial.trial_id for device in devices for trial in possible(study, device, rows)}
+        own = (_in_stages if study.tune else _in_grid)(study, rows)
     except (InputError, ValidationError):
         return nothing
-    return nothing if rows.empty else ~rows["trial_id"].isin(known)
+    return nothing if rows.empty else ~own
+
+
+def _in_stages(study: Study, rows: pd.DataFrame) -> pd.Series:
+    known = {trial.trial_id for device in _devices(rows) for trial in possible(study, device, rows)}
+    return rows["trial_id"].isin(known)
+
+
+def _in_grid(study: Study, rows: pd.DataFrame) -> pd.Series:
+    """Tell of a study without [tune], which has every trial of its grid at the last look.
+
+    What a trial is follows from its condition, seeds and replicate. To name it takes a hash each, which is slow where
+    there are very many.
+    """
+    points = product(study.grid, [name for name in study.grid if name not in SEEDS])
+    conditions = {
+        condition({**study.fixed, **point}, device).condition_id for device in _devices(rows) for point in points
+    }
+    own_streams = {name: study.fixed[name] for name in SEEDS if name in study.fixed}
+    seeds = set()
+    for point in product(study.grid, [name for name in study.grid if name in SEEDS]):
+        streams = {**own_streams, **point}
+        seeds.add(tuple(streams.get(name, streams.get("seed", 0)) for name in SEEDS))
+    columns = [rows[name].fillna(rows["seed"]) for name in SEEDS]  # rows older than a stream lack it: it follows seed
+    at_seeds = pd.Series([key in seeds for key in zip(*columns, strict=True)], index=rows.index, dtype=bool)
+    return at_seeds & rows["condition_id"].isin(conditions) & rows["replicate"].between(0, study.replicates - 1)
+
+
+def _devices(rows: pd.DataFrame) -> list[str]:
+    return [*rows["device"].dropna().astype(str).unique()]
 
 
 def about_strays(progress: Progress) -> str:

@@ -6,6 +6,7 @@ schedulers (`analysis.comparisons`).
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,6 +59,7 @@ class Curve:
     `arm` is its call as the grid has it, stepped each `interval`. `best` was chosen by [tune] (`chosen`), or is the
     best here where nothing was chosen. `default` is the study's own rate, nan where it has none. `num_trials` were
     spent on `num_candidates` settings. `of` names what the rate is: base_lr, or max_lr where that sets it.
+    `tied` are the others that did as well, (rate, call), and `decided_by` says in words what broke the tie.
     """
 
     arm: str
@@ -71,6 +73,8 @@ class Curve:
     of: str
     num_trials: int
     num_candidates: int
+    tied: tuple[tuple[float, str], ...] = ()
+    decided_by: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -196,6 +200,8 @@ def _of_choice(rows: pd.DataFrame, choice: Choice, metric: Metric) -> Curve:
         of=_name_of_rate(choice.scheduler),
         num_trials=choice.num_trials,
         num_candidates=len(choice.candidates),
+        tied=_others(((_rate(c.scheduler, c.base_lr), c.scheduler) for c in choice.tied), best),
+        decided_by=choice.decided_by,
     )
 
 
@@ -214,6 +220,8 @@ def _of_grid(rows: pd.DataFrame, metric: Metric) -> list[Curve]:
         if len(points) < 2:
             continue
         best = min(points, key=lambda point: _place(point, metric))
+        as_good = [point for point in points if _place(point, metric)[:2] == _place(best, metric)[:2]]
+        tied = _others([(point.rate, call) for point in as_good if len(point.values)], best)
         found.append(
             Curve(
                 arm=call,
@@ -227,6 +235,8 @@ def _of_grid(rows: pd.DataFrame, metric: Metric) -> list[Curve]:
                 of=_name_of_rate(call),
                 num_trials=len(part),
                 num_candidates=len(points),
+                tied=tied,
+                decided_by="the smaller rate" if tied else "",
             )
         )
     return sorted(found, key=lambda c: _order(rows, c.factors, c.arm, c.interval))
@@ -256,10 +266,14 @@ def _best_at_each(points: list[Point], best: Point | None, metric: Metric) -> tu
     return tuple(min(by_rate[rate], key=lambda point: _place(point, metric)) for rate in sorted(by_rate))
 
 
+def _others(settings: Iterable[tuple[float, str]], best: Point) -> tuple[tuple[float, str], ...]:
+    return tuple(sorted({*settings} - {(best.rate, best.call)}))
+
+
 def _place(point: Point, metric: Metric) -> tuple:
     """Fewest failed first, then the best mean, then the smaller rate: as `lrbench.tuning.choose` has it."""
     mean = -point.mean if metric.higher_is_better else point.mean
-    return point.num_failed, math.inf if math.isnan(mean) else mean, point.rate
+    return point.num_failed, math.inf if math.isnan(mean) else round(mean, 12), point.rate
 
 
 def _name_of_rate(call: str) -> str:

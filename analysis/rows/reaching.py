@@ -4,7 +4,7 @@ What this does *not* do: word findings or draw (`analysis.time_to_target` does).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,8 @@ class Arm:
     """One scheduler's trials, one a seed: (seeds,) each.
 
     `times` are to the target; infinity where training ended or diverged without it; where a crash cut it off before,
-    the time up to then (censored). `spent` are to the target or else to the end of training, which a trial that
-    diverged is taken to have been trained to; nan where a crash cut it off before.
+    the time up to then (censored), counted by `num_cut_off`. `spent` are to the target or else to the end of training,
+    which a trial that diverged is taken to have been trained to; nan where a crash cut it off before.
     """
 
     name: str
@@ -46,9 +46,11 @@ class Arm:
 class Race:
     """The schedulers at one setting, in one unit ("epochs" or "s"), to one target. `end` is that of a whole training.
 
-    `gaps` are what an arm spent less what the baseline did, (shared seeds,), and `corrected_p` belongs to them: their
-    mean is the difference of restricted means (Royston and Parmar, Stat. Med. 30, 2011), every trial restricted to its
-    own training.
+    `gaps` are what an arm spent less what the baseline did, (shared seeds,): their mean is the difference of restricted
+    means (Royston and Parmar, Stat. Med. 30, 2011), every trial restricted to its own training. `num_reached` is on how
+    many of those seeds the arm got there, and on how many the baseline did: an arm that misses the target more often
+    may have the smaller restricted mean and be no quicker. `corrected_p` belongs to the gaps, Holm's over the arms and
+    both units of a setting: seconds and epochs ask the same question twice.
     """
 
     part: Part
@@ -57,6 +59,7 @@ class Race:
     end: float
     arms: tuple[Arm, ...]
     gaps: dict[str, np.ndarray]
+    num_reached: dict[str, tuple[int, int]]
     corrected_p: dict[str, float]
 
     @property
@@ -80,9 +83,8 @@ def races(rows: pd.DataFrame, record: dict | None = None, target: float = 0.0) -
         trials = trials[trials["val_accuracy_curve"].notna() | (trials["status"] != "completed")]
         if not known(goal) or trials.empty:
             continue
-        found.append(_race(part, trials, goal, "epochs"))
-        if _timed(trials):
-            found.append(_race(part, trials, goal, "s"))
+        units = ("epochs", "s") if _timed(trials) else ("epochs",)
+        found += _corrected([_race(part, trials, goal, unit) for unit in units])
     return found
 
 
@@ -118,10 +120,16 @@ def _race(part: Part, trials: pd.DataFrame, target: float, unit: str) -> Race:
     whole = _whole_training(trials, unit)
     arms = [_arm(name, trials[trials["arm"] == name], target, unit, whole) for name in part.arms]
     found = tuple(arm for arm in arms if len(arm.times))
-    gaps = _gaps(found, part.baseline)
-    p_values = holm([paired_p(gap) for gap in gaps.values()])
-    corrected = dict(zip(gaps, map(float, p_values), strict=True))
-    return Race(part=part, target=target, unit=unit, end=whole, arms=found, gaps=gaps, corrected_p=corrected)
+    pairs = _pairs(found, part.baseline)
+    gaps = {name: (both["spent"] - both["spent_baseline"]).to_numpy() for name, both in pairs.items()}
+    hits = {name: (int(both["reached"].sum()), int(both["reached_baseline"].sum())) for name, both in pairs.items()}
+    return Race(part=part, target=target, unit=unit, end=whole, arms=found, gaps=gaps, num_reached=hits, corrected_p={})
+
+
+def _corrected(setting: list[Race]) -> list[Race]:
+    """Return the races of one setting with the p-values of all their gaps corrected together."""
+    p_values = iter(holm([paired_p(gap) for race in setting for gap in race.gaps.values()]))
+    return [replace(race, corrected_p={name: float(next(p_values)) for name in race.gaps}) for race in setting]
 
 
 def _whole_training(trials: pd.DataFrame, unit: str) -> float:
@@ -152,13 +160,14 @@ def _arm(name: str, trials: pd.DataFrame, target: float, unit: str, whole: float
         reached=np.array(reached, dtype=bool),
         spent=np.array(spent, dtype=float),
         num_diverged=int((statuses == "diverged").sum()),
-        num_cut_off=int((~statuses.isin(("completed", "diverged"))).sum()),
+        num_cut_off=int(np.isnan(spent).sum()),
     )
 
 
-def _gaps(arms: tuple[Arm, ...], baseline: str) -> dict[str, np.ndarray]:
-    """Return what each arm spent less what the baseline did, on the seeds on which both are known."""
-    spent = {arm.name: pd.Series(arm.spent, index=arm.units) for arm in arms}
-    if baseline not in spent:
+def _pairs(arms: tuple[Arm, ...], baseline: str) -> dict[str, pd.DataFrame]:
+    """Return each arm beside the baseline (spent, reached, …_baseline), on the seeds on which both are known."""
+    tables = {arm.name: pd.DataFrame({"spent": arm.spent, "reached": arm.reached}, index=arm.units) for arm in arms}
+    if baseline not in tables:
         return {}
-    return {name: (each - spent[baseline]).dropna().to_numpy() for name, each in spent.items() if name != baseline}
+    base = tables.pop(baseline).add_suffix("_baseline")
+    return {name: each.join(base, how="inner").dropna() for name, each in tables.items()}

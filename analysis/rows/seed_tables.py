@@ -3,13 +3,23 @@
 Trials that chose a rate (`tuning` is "selection") are in no table. What this does *not* do: compare the arms.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from analysis.comparisons import TRAINING
 from analysis.rows.arms import arms, comparable, is_tuned
-from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, describe, group_ids, is_baseline, levels, varied
+from analysis.rows.conditions import (
+    MACHINE_FACTORS,
+    SEEDS,
+    completed,
+    describe,
+    group_ids,
+    is_baseline,
+    levels,
+    varied,
+)
+from analysis.rows.outcomes import Outcomes, outcomes
 from lrbench.stages import BOTH, DEFAULT, TUNED
 
 
@@ -31,6 +41,24 @@ class Part:
     @property
     def label(self) -> str:
         return ", ".join(text for text in (describe(self.factors), self.stage) if text)
+
+    @property
+    def diverged(self) -> dict[str, Outcomes]:
+        """What became of the trials of each arm that diverged on a seed or more, in the order of the arms."""
+        found = outcomes(self.rows)
+        return {arm: found[arm] for arm in self.arms if found[arm].num_diverged_seeds}
+
+    def at_reference(self) -> "Part":
+        """Return the same with the trials at the reference level of each machine factor alone, failed ones included.
+
+        The reference is the first level at which some trial completed: flags change how far repeats scatter, so a
+        spread over several of their levels would be that of none.
+        """
+        rows, done = self.rows, completed(self.rows)
+        for name in varied(done, tuple(MACHINE_FACTORS)):
+            first = levels(done, name)[0]
+            rows = rows[rows[name].isna() if first is None else rows[name] == first]
+        return replace(self, rows=rows)
 
     def table(self, column: str) -> pd.DataFrame:
         """Return (seeds, arms): a column's mean over a seed's completed trials, nan where there is none."""

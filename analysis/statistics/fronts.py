@@ -59,6 +59,17 @@ class Trade:
     def times_told(self) -> bool:
         return self.time_p < SIGNIFICANT
 
+    def accuracy_p(self, a: Condition, b: Condition) -> float:
+        """How surprising is this difference in accuracy if there were none? Paired t-test, p times all pairs."""
+        return self._for_all_pairs(paired_p(a.accuracies - b.accuracies))
+
+    def pair_time_p(self, a: Condition, b: Condition) -> float:
+        """The same of the ratio of two times."""
+        return self._for_all_pairs(paired_p(np.log(a.train_seconds) - np.log(b.train_seconds)))
+
+    def _for_all_pairs(self, p: float) -> float:
+        return min(1.0, p * math.comb(len(self.conditions), 2))
+
     @property
     def front(self) -> list[Condition]:
         return [condition for condition in self.conditions if condition.on_front]

@@ -31,11 +31,16 @@ class Luck:
     num_images: int
 
     @property
-    def share(self) -> float:
-        """The share of the variance over runs that is luck of the test images; at most 1, nan without spread."""
-        if math.isnan(self.by_images) or not self.total.value > 0:
-            return math.nan
-        return min(1.0, (self.by_images / self.total.value) ** 2)
+    def is_empty(self) -> bool:
+        """Whether this is a bound that says nothing: luck of at most as much as there is, or more."""
+        return not self.exact and self.by_images >= self.total.value
+
+    @property
+    def share(self) -> Estimate:
+        """The share of the variance over runs that is luck of the test images, nan without spread or where empty."""
+        if math.isnan(self.by_images) or not self.total.value > 0 or self.is_empty:
+            return Estimate(value=math.nan, low=math.nan, high=math.nan, n=self.total.n)
+        return share_of(self.by_images, self.total)
 
 
 def luck(predictions, accuracies, labels) -> Luck:
@@ -59,6 +64,15 @@ def luck(predictions, accuracies, labels) -> Luck:
         exact=exact,
         num_images=num_images,
     )
+
+
+def share_of(by_images_sd: float, total: Estimate) -> Estimate:
+    """Which share of the variance is luck of the images? Their SD over the SD over runs, squared; at most 1.
+
+    The interval is that of the SD over runs; the images' own part, a mean over all of them, is taken as known.
+    """
+    value, low, high = (min(1.0, (by_images_sd / sd) ** 2) for sd in (total.value, total.high, total.low))
+    return Estimate(value=value, low=low, high=high, n=total.n)
 
 
 def distribution_sd_of(test_set_sd: float, by_images_sd: float, num_images: int) -> float:

@@ -12,6 +12,7 @@ from analysis.statistics.intervals import no_spread
 
 MOST = 10_000  # seeds that nobody runs: an answer above is "more than that"
 PROBABILITY = 0.8  # what "would find" means, unless told otherwise
+TOLD, SHOWN = "told apart", "shown equivalent"  # the two ends of an open question
 
 
 def power(effect_sds: float, n: int, level: float = 0.05) -> float:
@@ -115,16 +116,21 @@ def smallest_margin(sd: float, n: int, probability: float = PROBABILITY, level: 
 
 
 def seeds_to_settle(differences, margin: float, level: float = 0.05, family: int = 1) -> int:
-    """How many seeds in all would settle it, if the truth is what was seen? (n,) → seeds, with a probability of 80 %.
+    """How many seeds in all would settle it, if the truth is what was seen? The first part of `settling`."""
+    return settling(differences, margin, level, family)[0]
+
+
+def settling(differences, margin: float, level: float = 0.05, family: int = 1) -> tuple[int, str]:
+    """How many seeds in all would settle it, and as which? (n,) → seeds, with a probability of 80 %, and TOLD or SHOWN.
 
     Settled is a difference found, at the level that so large a family leaves to each of its comparisons, or shown to
     lie within the margin, whichever needs fewer. As the truth is not what was seen but near it, this is a plan and no
-    promise. 0 where more than 10,000 would be needed; fewer than 2 differences tell nothing: 0. Differences without any
-    spread need as many as an exact sign-flip test does.
+    promise. (0, "") where more than 10,000 would be needed; fewer than 2 differences tell nothing, and have the same.
+    Differences without any spread need as many as an exact sign-flip test does.
     """
     differences = np.asarray(differences, dtype=float)
     if len(differences) < 2:
-        return 0
+        return 0, ""
     mean, flat = abs(float(differences.mean())), no_spread(differences)
     if flat:
         told, shown = (
@@ -135,7 +141,7 @@ def seeds_to_settle(differences, margin: float, level: float = 0.05, family: int
         sd = float(differences.std(ddof=1))
         told = pairs_needed(mean, sd, level=level / family)
         shown = _equivalence_needed(mean / sd, margin / sd, level)
-    return min((n for n in (told, shown) if n), default=0)
+    return min(((n, goal) for n, goal in ((told, TOLD), (shown, SHOWN)) if n), default=(0, ""))
 
 
 def _equivalence_needed(effect_sds: float, margin_sds: float, level: float) -> int:

@@ -29,7 +29,7 @@ import numpy as np
 from analysis.statistics.equivalence import tost_p
 from analysis.statistics.intervals import Estimate, no_spread, paired_p, t_interval, win_probability
 from analysis.statistics.permutation import sign_flip_p
-from analysis.statistics.power import seeds_to_settle, smallest_detectable
+from analysis.statistics.power import settling, smallest_detectable
 
 BETTER, WORSE, EQUIVALENT = "better", "worse", "equivalent within margin"
 INCONCLUSIVE, NOT_TESTABLE = "inconclusive", "not testable here"
@@ -45,8 +45,9 @@ class Judgement:
     `estimate` is the mean difference with its own 95 % interval, not widened for the family; `p` and `sign_flip_p` are
     two-sided and by themselves, `corrected_p` is within the family and decides. `better_share` is the probability that
     the arm is the better one on a seed, ties half. `detectable` is the true difference that so many pairs find four
-    times in five (nan without any spread), `seeds_to_settle` the seeds in all that would (0: more than 10,000, or it
-    cannot be said), both at the level that a family of this size leaves. Where all pairs are equal to the bit
+    times in five (nan without any spread), `seeds_to_settle` the seeds in all that would settle it (0: more than
+    10,000, or it cannot be said), both at the level that a family of this size leaves, and `settled_as` whether the
+    arms would then be told apart or shown equivalent ("" where it cannot be said). Where all pairs are equal to the bit
     `identical` holds: then say the count, and no p.
     """
 
@@ -61,6 +62,7 @@ class Judgement:
     margin: float
     detectable: float
     seeds_to_settle: int
+    settled_as: str
     n: int
     identical: bool
     negligible: bool
@@ -92,6 +94,7 @@ def judge(
     corrected_p = p if corrected_p is None else corrected_p
     equivalence_p = tost_p(differences, margin)
     share = win_probability(differences if higher_is_better else -differences)
+    needed, goal = settling(differences, margin, level, family)
     found = verdict(n, estimate.value, corrected_p, equivalence_p, higher_is_better, level)
     return Judgement(
         verdict=found,
@@ -104,7 +107,8 @@ def judge(
         equivalence_p=equivalence_p,
         margin=margin,
         detectable=math.nan if no_spread(differences) else _detectable(differences, level / family),
-        seeds_to_settle=seeds_to_settle(differences, margin, level, family),
+        seeds_to_settle=needed,
+        settled_as=goal,
         n=n,
         identical=n > 0 and not differences.any(),
         negligible=found in (BETTER, WORSE) and equivalence_p < level,

@@ -70,6 +70,12 @@ def simulate(study, truth: Truth = Truth(), seed: int = 0) -> pd.DataFrame:
 
 def simulate_stages(study, truth: Truth = Truth(), seed: int = 0) -> tuple[pd.DataFrame, dict]:
     """Return rows and study.json of a study with [tune] or [until], its stages decided by `lrbench.stages`."""
+    rows, record = staged_rows(study, truth, seed)
+    return frame(rows), record
+
+
+def staged_rows(study, truth: Truth = Truth(), seed: int = 0) -> tuple[list[dict], dict]:
+    """Return the same, the rows as the runner hands them to the store."""
     from lrbench.stages import Stages
 
     rng, device = np.random.default_rng(seed), "cpu" if truth.inert else "cuda"
@@ -88,7 +94,7 @@ def simulate_stages(study, truth: Truth = Truth(), seed: int = 0) -> tuple[pd.Da
     columns = stages.columns()
     done = [row | columns.get(trial_id, {}) for trial_id, row in rows.items()]
     record = {"study": study.model_dump(mode="json"), "places": [], "num_trials": len(done), "schema_version": 3}
-    return frame(done), record | stages.record()
+    return done, record | stages.record()
 
 
 def write_study(folder: Path, study, truth: Truth = Truth(), num_planned: int = 0) -> Path:

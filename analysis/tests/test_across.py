@@ -104,6 +104,22 @@ def test_a_scheduler_that_is_missing_somewhere_is_left_out():
     assert len(field.arms) == 2
 
 
+def test_a_best_rank_that_diverged_is_no_better():
+    """The best-ranked scheduler diverged on 2 of 6 seeds of one workload: the first sentence says so, the verdict is
+    withheld, and the title claims nothing."""
+    rows = over(8)
+    lost = (rows["scheduler_name"] == "CosineAnnealingLR") & (rows["workload"] == "w3") & (rows["seed"] < 2)
+    found = answer(rows.assign(status=rows["status"].astype(object).mask(lost, "diverged")))
+    assert "it diverged on 2 of 6 seeds of w3" in found.sentences[0]
+    assert found.verdict == "inconclusive"
+    assert "it diverged elsewhere" in found.figure().get_suptitle() + found.figure().get_axes()[0].get_title(loc="left")
+
+
+def test_mean_ranks_have_no_interval():
+    """A bootstrap of ranks holds the true place too seldom where arms are close, so no interval of it is printed."""
+    assert not {"mean_rank_low", "mean_rank_high", "first_share"} & set(answer(over(3)).table)
+
+
 @pytest.mark.parametrize(("num_workloads", "num_seeds"), [(2, 1), (2, 6), (7, 3)])
 def test_every_size_can_be_read_and_drawn(num_workloads, num_seeds):
     """No text holds nan, and the diagram is drawn with its profiles."""

@@ -8,7 +8,7 @@ import pytest
 
 from analysis import calibration, calibration_cells
 from analysis.answers import read_rows
-from analysis.calibration import COLUMNS, answer, broken, calibrate, committed, judged, promised
+from analysis.calibration import COLUMNS, DECIDING, answer, broken, calibrate, committed, judged, promised
 from analysis.calibration_cells import (
     AT_MARGIN,
     BCA,
@@ -257,3 +257,27 @@ def test_a_folder_without_rows_is_bad_input(tmp_path, capsys):
     """Without the real rows the command says so, and exits with 2."""
     assert calibration.main(["--rows", str(tmp_path)]) == 2
     assert "holds no study" in capsys.readouterr().err
+
+
+def test_what_is_not_promised_is_said_with_its_numbers():
+    """The shapes in which one noisy arm is called different too often are named, and what the promises hold for."""
+    table = committed()
+    one = table[(table["arms"] == ONE) & (table["method"] == STUDENT) & (table["what"] == FALSE)]
+    limit = answer().sentences[-1]
+    assert set(one["noise"][one["verdict"] == "exceeded"]) == {"skewed", "rare bad seeds"}
+    for noise in ("skewed", "rare bad seeds"):
+        rates = one[one["noise"] == noise]["rate"]
+        assert f"{noise} ({100 * rates.min():.1f}% to {100 * rates.max():.1f}% with" in limit
+    assert "where both arms scatter alike" in answer().sentences[0]
+    assert answer().figure().get_suptitle().startswith("Where both arms scatter alike")
+
+
+def test_words_on_the_gates_are_what_the_gates_do():
+    """Wide intervals pass, and it is said; the digits' range is of every comparison; three errors are called so."""
+    table = committed()
+    wide = table[table["verdict"] == "wide"]
+    assert broken(wide).empty
+    assert "let pass" in answer().notes[0]
+    digits = table[table["noise"].str.startswith("digits") & table["method"].isin(DECIDING)]["rate"]
+    assert f"call {100 * digits.min():.1f}% to {100 * digits.max():.1f}% of comparisons" in " ".join(answer().sentences)
+    assert "three standard errors are" in answer().sentences[0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from analysis import reproducibility
 from analysis.figures import churn_map
 from analysis.tests.simulate import simulate, study_of
 
@@ -64,3 +65,10 @@ def test_nothing_is_drawn_of_nothing(kind):
     if kind == "two data sets":
         rows["predictions"] = [[0] * n for n in (3, 3, 4, 4)]
     assert churn_map.drawn(rows) == []
+
+
+def test_the_figure_says_of_which_pairs_its_means_are():
+    """The map takes every two seeds and the answer above it neighbours: each says so, since the shares may differ."""
+    (figure,) = churn_map.drawn(rows_of(BY_HAND))
+    assert figure.axes[0].get_xlabel().endswith("means are over all pairs drawn")
+    assert "neighbouring seeds" in reproducibility.HOW

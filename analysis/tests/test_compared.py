@@ -125,8 +125,69 @@ def test_an_open_question_says_how_many_seeds_would_settle_it():
     (setting,) = compare(rows)
     needed = setting.planned[0].judgement.seeds_to_settle
     found = compared(rows, Compare(factor="scheduler"))
-    assert f"and {needed} in all would settle it if it is as seen" in found.sentences[0]
-    assert f"Run {needed - 8} more seeds to tell StepLR from ConstantLR: --set seed=0-{needed - 1}." in found.advice
+    assert setting.planned[0].judgement.settled_as == "shown equivalent"
+    assert (
+        f"and {needed} in all would so often show them equivalent, were the truth what was seen" in found.sentences[0]
+    )
+    assert "; what would matter is 1 seed SD (0." in found.sentences[0]
+    odds = "(four times in five if the difference is as seen)"
+    command = f"lrbench run simulated --set seed=0-{needed - 1}"
+    assert f"Run {needed - 8} more seeds to show StepLR and ConstantLR equivalent {odds}: {command}." in found.advice
+    assert any(line.startswith("Plan with [until]") for line in found.advice)
+    tight = compared(rows, Compare(factor="scheduler", margin=0.0001)).advice
+    assert any(f"more seeds to tell StepLR from ConstantLR {odds}: lrbench run simulated --set" in a for a in tight)
+
+
+WORKLOADS = {"workload": ["cifar10-resnet9", "digits-cnn"], "seed": "0-9", "scheduler": THREE[:2]}
+
+
+def two_workloads() -> pd.DataFrame:
+    """One effect in both, scattered ten times as much in the first."""
+    rows = rows_of(Truth(), grid=WORKLOADS)
+    noise = np.random.default_rng(3).normal(0, 1, 10)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    is_step = rows["scheduler_name"] == "StepLR"
+    scatter = np.where(rows["workload"] == "digits-cnn", 0.001, 0.01) * noise[rows["seed"]]
+    rows["final_accuracy"] = 0.9 + 0.005 * np.cos(rows["seed"]) + np.where(is_step, 0.004 + scatter, 0.0)
+    return rows
+
+
+def test_two_verdicts_are_not_called_two_effects():
+    """The same effect told in one setting and open in the other: both are counted, and no difference is claimed."""
+    found = compared(two_workloads(), Compare(factor="scheduler"))
+    assert found.verdict == "of 2 settings: 1 better, 1 inconclusive"
+    assert found.caveats[0].startswith(
+        "Each setting is judged by itself: that a difference differs between settings is"
+    )
+    one = compared(rows_of(), Compare(factor="scheduler"))
+    assert not any("judged by itself" in caveat for caveat in one.caveats)
+
+
+def test_each_setting_has_its_own_advice():
+    """Every line names the workload it is about, and none of the two workloads goes without."""
+    found = compared(two_workloads(), Compare(factor="scheduler")).advice
+    assert any(a.startswith("At workload=cifar10-resnet9: run ") and "more seeds to" in a for a in found)
+    assert any(a.startswith("At workload=digits-cnn: use StepLR: +0.40 points") for a in found)
+
+
+def test_no_seeds_are_advised_where_the_study_says_when_it_goes_on():
+    """With [until] the next look is planned already: no line asks for seeds or for [until]."""
+    study = study_of(grid={"seed": "0-9", "scheduler": THREE[:2]}, replicates=1, until={"looks": [5, 10]})
+    rows = simulate(study, NOISY)
+    found = answer("schedulers", rows[rows["seed"] < 5], {"study": study.model_dump(mode="json")})
+    assert found.verdict == "inconclusive"
+    assert not any("more seed" in line or "[until]" in line for line in found.advice)
+
+
+def test_arms_equivalent_to_the_baseline_are_not_called_equal_among_themselves():
+    """Only each against the baseline was tested, and the metric is not what to choose by."""
+    rows = rows_of(Truth(), grid={"seed": "0-11", "scheduler": THREE})
+    shift = {"ConstantLR": 0.0, "StepLR": 0.0001, "CosineAnnealingLR": -0.0001}
+    moved = rows["scheduler_name"].astype(str).map(shift) * (-1.0) ** rows["seed"]
+    rows["final_accuracy"] = 0.9 + 0.01 * np.cos(rows["seed"]) + moved
+    found = compared(rows, Compare(factor="scheduler")).advice[0]
+    assert found.startswith("Do not leave ConstantLR for final accuracy: each other is equivalent to it within ")
+    assert found.endswith("two of the others may be up to two such margins apart.")
 
 
 def test_a_family_shares_one_correction():

@@ -7,8 +7,8 @@ import pytest
 
 from analysis.components import answer, applies, sources
 from analysis.page.wording import displayed
-from analysis.statistics.intervals import between_sd
-from analysis.statistics.luck import disagreement_sd, distribution_sd_of, labels_of, luck
+from analysis.statistics.intervals import between_sd, sd_interval
+from analysis.statistics.luck import disagreement_sd, distribution_sd_of, labels_of, luck, share_of
 from analysis.statistics.nested import bootstrap_seed_sd, seeds_and_runs
 from analysis.statistics.variance import distribution_sd, independent_error_sd
 from analysis.tests.simulate import Truth, simulate, study_of
@@ -157,11 +157,11 @@ def test_all_luck_and_no_luck():
     rng = np.random.default_rng(7)
     labels = np.zeros(2_000, dtype=int)
     chance = (rng.random((60, 2_000)) < 0.1).astype(int)
-    assert luck(chance, (chance == 0).mean(axis=1), labels).share > 0.7
+    assert luck(chance, (chance == 0).mean(axis=1), labels).share.value > 0.7
     quality = rng.choice([0.1, 0.2], size=(60, 1))
     shared = (rng.random((60, 2_000)) < quality).astype(int)
     found = luck(shared, (shared == 0).mean(axis=1), labels)
-    assert found.share < 0.1
+    assert found.share.value < 0.1
     assert found.distribution.low < 0.05 < found.distribution.high
 
 
@@ -194,17 +194,18 @@ def test_labels_that_do_not_fit_are_not_used():
 
 def spread(num_seeds: int = 8, replicates: int = 2, **truth):
     study = study_of(replicates=replicates, grid={"seed": f"0-{num_seeds - 1}", "scheduler": SCHEDULERS})
-    return simulate(study, Truth(seed_sd=0.02, accuracy=0.8, **truth))
+    return simulate(study, Truth(**{"seed_sd": 0.02, "accuracy": 0.8, **truth}))
 
 
 def test_repeats_that_are_identical_are_exactly_nothing():
     """Identical repeats are said to spread accuracy by exactly nothing; the bound on luck is called one."""
-    rows = spread()
+    rows = spread(seed_sd=0.05)
     assert applies(rows)
     found = answer(rows)
     text = " ".join(found.sentences)
     assert "repeats by exactly nothing" in text
     assert "at most" in found.sentences[0]
+    assert "the bound's own 95% interval" in found.sentences[0]
     assert (found.table["run_to_run_sd"] == 0).all()
     assert any("bounded from above" in note for note in found.notes)
 
@@ -225,6 +226,71 @@ def test_a_noisy_scheduler_is_told():
     noisy = answer(rows.assign(final_accuracy=0.8 + far * rng.normal(size=len(rows))))
     assert any(text.startswith("StepLR scatters more than ConstantLR") for text in noisy.sentences)
     assert any("can be told to be noisier or calmer" in text for text in answer(rows).sentences)
+
+
+@pytest.mark.parametrize("det_first", [False, True])
+def test_repeats_are_of_one_level_of_the_flags(det_first):
+    """Repeats that scatter by 1 point without a flag and by nothing with it scatter by 1 point, in whatever order the
+    blocks ran; the level is said."""
+    grid = {"seed": "0-19", "scheduler": SCHEDULERS, "cudnn_deterministic": [False, True]}
+    truth = Truth(seed_sd=0.02, accuracy=0.8, identical=False, run_sd=0.01, inert=False)
+    rows = simulate(study_of(replicates=2, grid=grid), truth)
+    flags = rows["cudnn_deterministic"].astype(bool)
+    turned = (flags != det_first) == (rows["seed"] < 17)  # most seeds begin with one level, the others with the other
+    found = sources(rows.assign(turned=turned).sort_values("turned", kind="stable"))
+    assert len(found) == 2
+    for source in found:
+        assert source.components.run.value == pytest.approx(0.01, rel=0.4)
+        assert source.components.run.low <= 0.01 <= source.components.run.high
+        assert source.components.num_repeats == 20
+    assert any("cudnn_deterministic=False" in note for note in answer(rows).notes)
+
+
+def test_an_empty_bound_on_luck_is_left_out():
+    """A bound on the luck of the images above the spread itself is in no sentence, no cell and no title."""
+    rows = spread(seed_sd=0.005)
+    assert all(source.luck.is_empty for source in sources(rows))
+    found = answer(rows)
+    assert "luck" not in " ".join(found.sentences)
+    assert found.table[["test_images_sd", "distribution_sd", "luck_share"]].isna().all().all()
+    assert "Luck" not in title_of(found)
+
+
+def title_of(found) -> str:
+    figure = found.figure()
+    return " ".join([figure.get_suptitle(), *(axes.get_title(loc="left") for axes in figure.get_axes())])
+
+
+def test_the_share_of_luck_has_the_interval_of_the_spread():
+    """Luck of 1 point in an SD of 2 from 9 degrees of freedom: a quarter, from 0.25 · 2.700/9 to 0.25 · 19.02/9."""
+    found = share_of(0.01, sd_interval(0.02, 9))
+    assert found.value == pytest.approx(0.25)
+    assert (found.low, found.high) == (
+        pytest.approx(0.25 * 2.7004 / 9, rel=1e-4),
+        pytest.approx(0.25 * 19.0228 / 9, rel=1e-4),
+    )
+    assert share_of(0.03, sd_interval(0.02, 9)).value == 1.0
+
+
+def test_diverged_seeds_are_counted_and_named():
+    """Of 10 seeds one scheduler diverges on 3: 7 to 10 seeds are said, the loss is named, and 10 seeds are promised
+    of no comparison of 7."""
+    rows = spread(10, seed_sd=0.05)
+    lost = (rows["scheduler_name"] == "StepLR") & (rows["seed"] < 3)
+    rows["status"] = rows["status"].astype(object).mask(lost, "diverged")
+    rows["final_accuracy"] = rows["final_accuracy"].mask(lost)
+    found = answer(rows)
+    text = " ".join(found.sentences)
+    assert "7 to 10 seeds each" in text
+    assert "StepLR on 3 of 10 seeds diverged" in text
+    assert "with 7 seeds a ratio" in text
+    assert set(found.table["num_diverged_seeds"]) == {0, 3}
+
+
+def test_a_ratio_of_spreads_is_called_what_it_is():
+    """The heading of the ratio of spreads names distances from the median: SDs have another ratio."""
+    (heading,) = [name for name in displayed(answer(spread()).table) if "baseline's" in name]
+    assert "median" in heading
 
 
 @pytest.mark.parametrize(("num_seeds", "replicates"), [(1, 2), (2, 1), (8, 2)])

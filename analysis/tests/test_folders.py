@@ -9,13 +9,21 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from analysis import folders_accuracy, folders_bits, folders_cost
 from analysis.folders import about, difference_table, match
-from analysis.page.folders_page import as_json_text, compare, compare_command, print_comparison, write_page
+from analysis.page.folders_page import (
+    _print_table,
+    as_json_text,
+    compare,
+    compare_command,
+    print_comparison,
+    write_page,
+)
 from analysis.tests.simulate import Truth, simulated_rows, study_of
 from lrbench import store
 from lrbench.errors import InputError
@@ -230,6 +238,27 @@ def test_a_planted_speed_is_found(a, tmp_path):
     assert "B is 10.0% faster" in made.answers["cost"].sentences[0]
 
 
+def test_a_change_too_small_to_matter_is_the_same_in_text_and_table(tmp_path):
+    """Memory surely 0.1 % larger, accuracy surely a hundredth of an SD lower: "worse, but negligible" everywhere."""
+
+    def lower(row):
+        return row["final_accuracy"] - 1e-4 * (1 + row["seed"] % 2)
+
+    first = write(tmp_path / "a", lambda row, i: row | {"peak_memory_mib": 1000 + 0.01 * row["seed"]})
+    b = write(
+        tmp_path / "b",
+        lambda row, i: again(row, peak_memory_mib=1001 + 0.01 * row["seed"], final_accuracy=lower(row)),
+    )
+    made = compare(first, b)
+    cost, accuracy = made.answers["cost"], made.answers["accuracy"]
+    (said,) = [sentence for sentence in cost.sentences if sentence.startswith("Peak memory")]
+    assert said.startswith("Peak memory: B is 0.1% larger: worse, but negligible, being less than 2% (1.001 times")
+    assert cost.table.set_index("metric").loc["peak memory", "verdict"] == "worse, but negligible"
+    assert accuracy.verdict == accuracy.table["verdict"][0] == "worse, but negligible"
+    assert accuracy.sentences[0].startswith("Worse, but negligible, being less than one seed SD (")
+    assert '<span class="badge worse"><span aria-hidden="true">▼' in write_page(made, tmp_path / "p").html.read_text()
+
+
 def test_trials_that_shared_their_device_are_not_timed(a, tmp_path):
     """Packed trials are left out of speed, counted, and still compared in bits."""
     made = compare(a, write(tmp_path / "b", lambda row, i: again(row, packed=True)))
@@ -267,6 +296,23 @@ def test_planted_bits_are_counted_and_followed_to_their_step(a, tmp_path):
     assert re.match(r"Inside B [123] of 12 pairs of repeats differ: a trial that differs between the folders", said[0])
     assert said[1].startswith("21 of 24 trials ended with the same weights in both folders, the same logits in 21")
     assert said[2] == "Differing trials are first seen to differ at step 7, in the training loss."
+
+
+def test_other_lengths_stand_in_the_table_as_in_the_sentence(a, tmp_path):
+    """Twice the steps in B: the step at which the two part, and in what, is in the table too; it names no other."""
+
+    def change(row, index):
+        return again(row, num_steps=2 * row["num_steps"], train_loss_steps=row["train_loss_steps"] * 2)
+
+    other = dict.fromkeys(("weights_sha256", "losses_sha256"), "f" * 64)
+    made = compare(a, write(tmp_path / "b", lambda row, i: change(row, i) | other)).answers["bits"]
+    assert any(
+        said.startswith("Differing trials are first seen to differ at step 81, in the n") for said in made.sentences
+    )
+    steps = dict(zip(made.table["what"], made.table["first_different_step"], strict=True))
+    assert steps.pop("number of steps") == "81, in 24 pairs"
+    assert set(steps.values()) == {"–"}
+    assert dict(zip(made.table["what"], made.table["equal_in"], strict=True))["number of steps"] == "0 of 24"
 
 
 def test_another_order_of_the_images_is_named_as_the_cause(a, tmp_path):
@@ -341,6 +387,31 @@ def test_the_terminal_tells_what_the_page_tells(made):
         assert answer.title in flat
         assert all(sentence in flat for sentence in answer.sentences)
     assert not re.search(r"\b(nan|inf|None)\b", told)
+
+
+@pytest.mark.parametrize("width", [60, 69, 70, 71, 72, 80, 100])
+def test_no_word_of_a_table_is_cut(made, width):
+    """However narrow the terminal, verdicts and headings are there to their last letter, and every line fits."""
+    from rich.console import Console
+
+    stream = StringIO()
+    wordy = pd.DataFrame(
+        {
+            "B over A": ["throughput", "time of the first step"],
+            "A": ["0-3", "ConstantLR(factor=1.0), CosineAnnealingLR(T_max=100%), StepLR(step_size=50%, gamma=0.1)"],
+            "cost ratio": ["0.814 [0.746, 0.889]", "1.125 [0.976, 1.298]"],
+            "verdict": ["equivalent within margin", "inconclusive"],
+        }
+    )
+    for table in (wordy, wordy.drop(columns="A")):  # the second is 72 characters wide
+        _print_table(table, Console(file=stream, width=width))
+    print_comparison(made, Console(file=stream, width=width))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    told = stream.getvalue().split()
+    assert told.count("equivalent") >= 2
+    assert told.count("inconclusive") >= 2
+    assert {"margin", "verdict", "0.889]", "throughput", "time"} <= set(told)
 
 
 def test_the_page_asks_for_nothing_and_repeats_exactly(made, tmp_path):

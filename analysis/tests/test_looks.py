@@ -96,6 +96,16 @@ def test_what_is_open_asks_for_the_next_look():
     assert "CosineAnnealingLR against ConstantLR" in first.sentences[1]
 
 
+def test_a_time_limit_that_is_over_is_all_that_comes_next():
+    """Nobody is promised 5 more seeds when no further look begins."""
+    until = {**LOOKS, "time_limit": "60s"}
+    study = growing(compare=[{"factor": "scheduler", "margin": 0.0001}], until=until)
+    rows = first_seeds(simulate(study, Truth(**NOISY), seed=3), 5)
+    assert decide(rows, study, 59.0).sentences[-1] == "Next: 5 more seeds."
+    assert decide(rows, study, 60.0).sentences[-1] == "No further look begins: the time limit of 60 s is over."
+    assert not any("Next" in sentence for sentence in decide(rows, study, 60.0).sentences)
+
+
 def test_a_first_look_is_stricter_than_5_percent():
     """A p-value of 3 % ends a study of fixed seeds and does not end one that looks again."""
     study, fixed = growing(), growing(until=None, grid={"seed": "0-4", "scheduler": [CONSTANT, STEP, COSINE]})
@@ -108,6 +118,60 @@ def test_a_first_look_is_stricter_than_5_percent():
     assert 0.02 < decide(rows, fixed).table["p"].item() < 0.05
     assert decide(rows, fixed).table["verdict"].item() == "better"
     assert decide(rows, study).table["verdict"].item() != "better"
+
+
+def told_apart_by(rows: pd.DataFrame, differences) -> pd.DataFrame:
+    """Give StepLR the final accuracy of ConstantLR on the same seed, and so much more."""
+    rows = rows[rows["scheduler_name"].isin(("StepLR", "ConstantLR"))].sort_values("seed").copy()
+    own = rows["scheduler_name"] == "StepLR"
+    rows.loc[own, "final_accuracy"] = rows.loc[~own, "final_accuracy"].to_numpy() + np.array(differences)
+    return rows
+
+
+def test_what_is_settled_at_a_look_stays_settled():
+    """Better by about 10 points on 5 seeds, then worse by as much on 5 more: settled at look 1, and both are said."""
+    study = growing(grid={"seed": "0-19", "scheduler": [CONSTANT, STEP]})
+    first = [0.1, 0.101, 0.099, 0.1, 0.102]
+    rows = told_apart_by(first_seeds(simulate(study, Truth(**NOISY)), 10), [*first, *(-d for d in first)])
+    found = decide(rows, study)
+    assert (found.look, found.settled) == (2, True)
+    (row,) = found.table.itertuples()
+    assert (row.settled_at, row.settled_as, row.verdict) == (1, "better", "inconclusive")
+    assert "the comparison is settled (1 better)" in found.sentences[0]
+    assert found.sentences[1] == "Settled in final_accuracy: StepLR against ConstantLR better at look 1."
+    assert found.sentences[2] == (
+        "What one look settled stays settled, but all data up to look 2 say otherwise of: StepLR against ConstantLR in "
+        "final_accuracy (better at look 1, inconclusive now)."
+    )
+
+
+def test_a_pair_without_a_baseline_stays_settled_whichever_way_round_it_stands():
+    """Of two arms without a baseline the better stands first: at look 2 that is the other one, and worse it was."""
+    study = growing(grid={"seed": "0-19", "scheduler": [COSINE, STEP]})
+    rows = first_seeds(simulate(study, Truth(**NOISY)), 10).sort_values("seed").copy()
+    own = rows["scheduler_name"] == "StepLR"
+    first = np.array([0.1, 0.101, 0.099, 0.1, 0.102])
+    base = rows.loc[~own, "final_accuracy"].to_numpy()
+    rows.loc[own, "final_accuracy"] = base + np.concatenate([first, -3 * first])
+    assert decide(first_seeds(rows, 5), study).table["comparison"].item().startswith("StepLR against")
+    (row,) = decide(rows, study).table.itertuples()
+    assert row.comparison.startswith("CosineAnnealingLR against StepLR")
+    assert (row.settled_at, row.settled_as) == (1, "worse")
+
+
+def test_the_sentences_name_what_is_settled_and_what_is_not_metric_by_metric():
+    """StepLR settles in accuracy; by a margin that nothing meets no arm does in loss: each stands with its metric."""
+    questions = [
+        {"factor": "scheduler", "metric": "final_accuracy", "family": "a"},
+        {"factor": "scheduler", "metric": "final_loss", "margin": 1e-9, "family": "b"},
+    ]
+    study = growing(grid={"seed": "0-19", "scheduler": [CONSTANT, STEP]}, compare=questions)
+    rows = told_apart_by(first_seeds(simulate(study, Truth(**NOISY), seed=3), 5), [0.1, 0.101, 0.099, 0.1, 0.102])
+    assert decide(rows, study).sentences[1:] == (
+        "Settled in final_accuracy: StepLR against ConstantLR better at look 1.",
+        "Inconclusive in final_loss: StepLR against ConstantLR.",
+        "Next: 5 more seeds.",
+    )
 
 
 def test_trials_that_chose_a_rate_are_in_no_comparison():

@@ -46,6 +46,72 @@ def test_a_scheduler_that_diverges_does_not_win_by_the_seeds_that_are_left():
     assert any("for StepLR diverged on 3 of 10 seeds: of the completed trials +" in s for s in found.sentences)
 
 
+def ahead_where_it_completed() -> pd.DataFrame:
+    """Cosine a point ahead on the seven seeds that it completed, Step where the baseline is."""
+    rows = rows_of()
+    gain = {CONSTANT: 0.0, STEP: 0.0, COSINE: 0.01}
+    calls, seeds = rows["scheduler"].astype(str), rows["seed"]
+    wobble = 0.001 * np.sin(7.0 * seeds) * (calls != CONSTANT) * np.where(calls == STEP, 3.0, 1.0)
+    rows["final_accuracy"] = 0.9 + 0.002 * np.cos(seeds) + calls.map(gain).astype(float) + wobble
+    return failed(rows, COSINE, [1, 4, 7])
+
+
+def test_a_verdict_that_is_taken_back_is_said_first_and_without_a_p():
+    """p < 0.001 on seven seeds and no verdict: the reason leads, both sizes follow, no p stands beside them."""
+    found = answer(ahead_where_it_completed())
+    assert found.verdict == "inconclusive"
+    first, second = found.sentences[:2]
+    assert first.startswith(
+        "CosineAnnealingLR diverged on 3 of 10 seeds, so nothing is concluded about CosineAnnealingLR against "
+        "ConstantLR; on the 7 seeds that both completed it was +"
+    )
+    assert "with diverged trials counted at chance level (10%, 10 classes)." in first
+    assert "p " not in first
+    assert second.startswith(
+        "No other scheduler can be told from ConstantLR with 10 seeds; the largest difference is St"
+    )
+    assert "what would matter is 1 seed SD (" in second
+    title = " ".join(found.figure().get_suptitle().split())
+    assert title.startswith(
+        "Nothing is concluded about CosineAnnealingLR, for seeds diverged; no other scheduler can be"
+    )
+
+
+def test_the_table_counts_a_diverged_seed_as_lost():
+    """Ahead on 7 seeds and diverged on 3 is P(better) 7 of 10 and not meaningful; a p that was taken back is absent."""
+    table = answer(ahead_where_it_completed()).table.set_index("scheduler")
+    record = table.loc[COSINE]
+    assert (record["better_share"], record["meaningful"], record["num_seeds"]) == (0.7, "no", 7)
+    assert math.isnan(record["to_baseline_p"])
+    assert not math.isnan(table.loc[STEP, "to_baseline_p"])
+
+
+def test_what_could_be_seen_is_said_of_the_seeds_that_were_there():
+    """An arm that diverged is left out of what so many seeds could see; one that crashed has the seeds it has."""
+    (said,) = [s for s in answer(ahead_where_it_completed()).sentences if s.startswith("With ")]
+    assert "CosineAnnealingLR" not in said
+    (said,) = [s for s in answer(failed(rows_of(), STEP, [2, 3], "crashed")).sentences if s.startswith("With ")]
+    assert said.startswith("With 8 to 10 seeds a comparison")
+
+
+def test_the_mean_of_completed_trials_says_so():
+    """Without a baseline the best arm's mean opens the answer: where it lost seeds, the mean is of the others."""
+    grid = {"grid": {"seed": "0-9", "scheduler": THREE[1:]}}
+    rows = rows_of(**grid)
+    assert "completed trials only" not in answer(rows).sentences[0]
+    lost = failed(failed(rows, STEP, [1]), COSINE, [1])
+    assert "(9 seeds, completed trials only, SD" in answer(lost).sentences[0]
+
+
+def test_failures_of_one_arm_alone_are_warned_of():
+    """Three crashes of one arm are to be looked into before it is used; the same in two arms are no such sign."""
+    rows = failed(rows_of(), STEP, [1, 2, 3], "crashed")
+    warning = "3 trials of StepLR are missing (3 crashed), and no other arm lost any"
+    assert f"Look into the failures before you choose: {warning}." in answer(rows).advice
+    both = failed(rows, COSINE, [1, 2, 3], "crashed")
+    assert not any(line.startswith("Look into") for line in answer(both).advice)
+
+
 def test_the_counted_difference_by_hand():
     """Differences of 2 points on 8 seeds and of 10 % - 90 % on 2: their mean is -14.4 points."""
     rows = rows_of()

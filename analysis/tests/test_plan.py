@@ -202,6 +202,29 @@ def test_enough_pairs_come_before_few_and_pairs_before_none():
     assert not sights(study, [])[0].known
 
 
+def test_arms_that_are_all_alike_tell_nothing():
+    """A folder in which no arm differs is passed over; where there is no other the scatter is not known, not 0."""
+    noisy = Truth(run_sd=0.01, identical=False, identical_if_deterministic=False, accuracy=0.8)
+    few = study_of(grid={"seed": "0-2", "scheduler": [CONSTANT, STEP]})
+    rows = simulate(study_of(grid={"seed": "0-9", "scheduler": THREE}), noisy)
+    folders = [("alike", rows.assign(final_accuracy=0.8)), ("few", simulate(few, noisy))]
+    assert sights(few, folders)[0].scatter.folder == "few"
+    (alone,) = sights(few, folders[:1])
+    assert not alone.known
+    assert math.isnan(alone.detectable)
+    assert alone.scatter.folder == "alike"
+
+
+def test_near_trainings_come_before_more_seeds():
+    """Three seeds of the study's own epochs tell more than ten of other ones."""
+    noisy = Truth(run_sd=0.01, identical=False, identical_if_deterministic=False, accuracy=0.8)
+    near = study_of(grid={"seed": "0-2", "scheduler": [CONSTANT, STEP]})
+    far = study_of(grid={"seed": "0-9", "scheduler": THREE})
+    folders = [("near", simulate(near, noisy)), ("far", simulate(far, noisy))]
+    assert sights(near, folders)[0].scatter.folder == "far"
+    assert sights(near, folders, distances={"near": 0, "far": 1})[0].scatter.folder == "near"
+
+
 # --------------------------------------------------------------------------------------------------------- blind spots
 
 

@@ -8,10 +8,13 @@ import pytest
 from analysis.statistics.equivalence import tost_p
 from analysis.statistics.intervals import paired_p
 from analysis.statistics.power import (
+    SHOWN,
+    TOLD,
     equivalence_power,
     pairs_needed,
     power,
     seeds_to_settle,
+    settling,
     smallest_detectable,
     smallest_margin,
     smallest_sign_flip_p,
@@ -113,6 +116,17 @@ def test_seeds_to_settle_an_equivalence():
     assert equivalence_power(0.0, 1.0, found) >= 0.8 > equivalence_power(0.0, 1.0, found - 1)
     assert found == 11
     assert seeds_to_settle(seen, margin=1.0, family=6) == 11  # equivalence is shown at the level itself
+
+
+def test_what_is_settled_first_is_named():
+    """Mean 0.3, SD 1: told apart needs 90 pairs; within a margin of one SD equivalence comes first, in 0.2 SD not."""
+    seen = 0.3 + np.array([-1.0, 0.0, 1.0])
+    assert settling(seen, margin=0.2) == (pairs_needed(0.3, 1.0), TOLD)
+    needed, goal = settling(seen, margin=1.0)
+    assert goal == SHOWN
+    assert needed < pairs_needed(0.3, 1.0)
+    assert settling([0.3], margin=1.0) == (0, "")
+    assert settling([0.3] * 3, margin=0.1) == (6, TOLD)
 
 
 def test_seeds_to_settle_where_it_cannot_be_said():

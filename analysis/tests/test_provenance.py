@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analysis.provenance import answer, failures
+from analysis.provenance import answer, failures, statuses
 from analysis.tests.simulate import Truth, simulate, study_of
 
 
@@ -30,6 +30,14 @@ def test_failed_trials_are_listed_with_the_line_that_says_why():
     assert record["trial"] == rows.loc[2, "trial_id"]
     assert record["factors"] == f"seed={rows.loc[2, 'seed']}, replicate={rows.loc[2, 'replicate']}"
     assert record["stage"] == "train"
+
+
+def test_what_a_diverged_trial_counts_for_is_said_as_it_is():
+    """Means are of completed trials; that a diverged one counts as guessing is said of verdicts by accuracy alone."""
+    one, two = (statuses(rows_of(Truth(failures=f))) for f in ({0: "diverged"}, {0: "diverged", 1: "crashed"}))
+    for said in (one, two):
+        assert "means are of completed trials, and a comparison by accuracy has a verdict only where" in said
+    assert statuses(rows_of(Truth(failures={1: "crashed"}))).endswith("means are of completed trials.")
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,17 @@ def test_the_first_lines_are_the_headline(written):
     lines = [line for line in text.splitlines() if line.startswith("- ")]
     assert lines[0] == "- The study is not finished: 1 trial of 25 still to run."
     assert lines[1].startswith("- 23 of 24 trials completed; 1 diverged: ")
-    assert "cuDNN flags are inert" in lines[2]
+    assert any("cuDNN flags are inert" in line for line in lines)
+
+
+def test_the_first_page_goes_from_question_to_action(written):
+    """What must be known, the study's questions, what to do, the figure; then the other answers."""
+    _, paths, _, _ = written
+    text = paths.markdown.read_text(encoding="utf-8").partition("## In short")[2].partition("## All conditions")[0]
+    order = ["trials completed", "](#schedulers)", "](#throughput)", "### What to do", "figures/summary.svg"]
+    order += ["### The other answers", "](#time_to_target)", "](#applied_lr)"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
 
 
 def test_markdown_links_its_figures(written):

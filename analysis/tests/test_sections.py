@@ -6,6 +6,7 @@ from analysis.page import sections
 from analysis.tests.simulate import Truth, simulate, study_of, write_study
 from lrbench.store import read_study_record
 
+FLAG = {"cudnn_benchmark": [False, True]}
 SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "StepLR", "step_size": "30%"}]
 
 
@@ -79,3 +80,35 @@ def test_a_question_for_which_nothing_was_run_comes_last():
     """Where no flag varies, what flags cost cannot be told: that answer stands below those that say something."""
     names = list(sections.answered(simulate(study_of(grid={"seed": "0-5", "scheduler": SCHEDULERS})), {}))
     assert names.index("throughput") > names.index("schedulers")
+
+
+@pytest.mark.parametrize(
+    ("grid", "compare", "first"),
+    [
+        ({"scheduler": SCHEDULERS}, [], ["schedulers"]),
+        ({"scheduler": SCHEDULERS, **FLAG}, [], ["schedulers", "throughput", "reproducibility"]),
+        (FLAG, [], ["throughput", "reproducibility"]),
+        ({}, [], []),
+        ({"scheduler": SCHEDULERS, **FLAG}, [{"factor": "cudnn_benchmark", "metric": "train_seconds"}], ["compare_1"]),
+    ],
+    ids=["schedulers", "both", "flags", "nothing", "asked"],
+)
+def test_what_the_study_asks_leads(grid, compare, first):
+    """Its [[compare]], or what varies, schedulers before flags; the rates that were applied stand after all others."""
+    study = study_of(grid={"seed": "0-3", **grid}, **({"compare": compare} if compare else {}))
+    rows, record = simulate(study), {"study": study.model_dump(mode="json"), "num_trials": 1}
+    assert sections.own_questions(rows, record) == first
+    names = [name for name in sections.answered(rows, record) if name != "provenance"]
+    assert names[: len(first)] == first
+    last = [name for name in sections.LAST if name in names]
+    assert names[len(names) - len(last) :] == last
+
+
+@pytest.mark.parametrize(("column", "value"), [("load_average", 3.5), ("packed", True)])
+def test_timed_alone_is_said_only_where_it_is_so(column, value):
+    """One trial that shared its device, or began while others used the machine, and the sentence is not there."""
+    rows, said = simulate(study_of()), "Trials are timed alone on their device."
+    assert sections.prose("throughput", rows).startswith(said)
+    rows.loc[0, column] = value
+    assert said not in sections.prose("throughput", rows)
+    assert sections.prose("tuning", rows) == ""

@@ -53,6 +53,19 @@ def test_first_trials_are_one_a_seed_at_the_reference():
     assert machine_note(rows) == "cudnn_benchmark=False, cudnn_deterministic=False"
 
 
+def test_the_reference_is_one_level_of_each_flag():
+    """At the reference are both replicates of each seed and arm without flags, failed ones too, whatever the order."""
+    rows = rows_of(cudnn_benchmark=[True, False], cudnn_deterministic=[True, False])
+    rows["status"] = rows["status"].astype(object).mask((rows["seed"] == 0) & (rows["replicate"] == 1), "diverged")
+    (part,) = parts(rows[::-1], {})
+    found = part.at_reference()
+    assert len(found.rows) == 12
+    assert not found.rows[["cudnn_benchmark", "cudnn_deterministic"]].any().any()
+    assert {arm: (o.num_diverged_seeds, o.num_seeds) for arm, o in found.diverged.items()} == dict.fromkeys(
+        part.arms, (1, 3)
+    )
+
+
 def test_a_tuned_study_has_two_stages_and_no_selection():
     """Trials that chose are in no part; what is both default and tuned is in both; a tuned rate is no setting."""
     rows = rows_of(base_lr=[0.1, 0.05])

@@ -32,6 +32,18 @@ def test_only_trials_of_the_study_are_counted():
     assert lines[2].startswith("4 rows are of trials that the study no longer has")
 
 
+@pytest.mark.parametrize(("name", "typed"), [("quickstart", "quickstart"), ("mine", "mine.toml")])
+def test_what_to_type_for_a_study_without_rows_runs_it(name, typed):
+    """A built-in study is run by its name, any other by its file; the command is not broken at the margin."""
+    study = study_of(grid={"seed": "0-1"})
+    record = {"study": study.model_dump(mode="json") | {"name": name}, "num_trials": 4}
+    folder = Path("results") / "a_folder_with_a_long_name_that_does_not_fit"
+    console = Console(width=40, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        print_study(simulate(study).iloc[:0], record, folder, console)
+    assert console.export_text().splitlines()[-1].endswith(f": lrbench run {typed} --out {folder}")
+
+
 def test_one_is_one():
     """One trial is spoken of in the singular."""
     assert "1 of 1 trial has a row: 1 completed" in shown(study_of(grid={"seed": [0]}, replicates=1))

@@ -18,12 +18,68 @@ def record(*compare: dict) -> dict:
     return {"study": {"compare": list(compare)}}
 
 
-def test_the_title_counts_the_verdicts():
-    """One scheduler is better by 3 points, another equal on every seed: one is better, and named."""
+def title(figure) -> str:
+    return " ".join(figure.get_suptitle().split())
+
+
+def test_the_title_is_the_first_finding():
+    """One scheduler is better by 3 points, a flag 50% faster: both are said in words, the scheduler first."""
     (figure,) = summary.drawn(simulate(study_of(grid=GRID), BETTER), record())
-    assert " ".join(figure.get_suptitle().split()) == (
-        "2 comparisons with a baseline: 1 better (CosineAnnealingLR), 1 equivalent"
-    )
+    first, _, second = title(figure).partition("; ")
+    assert first.startswith("CosineAnnealingLR is better than ConstantLR in final accuracy by 3.0")
+    assert second.startswith("cudnn_benchmark = True is 5")
+    assert second.endswith("% faster")
+
+
+@pytest.mark.parametrize(
+    ("truth", "said"),
+    [
+        (Truth(), "All 2 others are equivalent to ConstantLR in final accuracy within"),
+        (Truth(effects={"StepLR": -0.05}), "StepLR is worse than ConstantLR in final accuracy by"),
+        (
+            Truth(effects={"StepLR": 0.03, "CosineAnnealingLR": 0.03}, accuracy=0.9),
+            "StepLR and CosineAnnealingLR are better than ConstantLR in final accuracy",
+        ),
+        (Truth(identical=False, run_sd=0.02), "None of 2 can be told from ConstantLR in final accuracy"),
+    ],
+    ids=["equivalent", "worse", "two better", "inconclusive"],
+)
+def test_the_title_states_what_was_found(truth, said):
+    """Each verdict has its sentence, and no count of verdicts stands in its place."""
+    grid = {"seed": "0-9", "scheduler": SCHEDULERS}
+    (figure,) = summary.drawn(simulate(study_of(grid=grid, replicates=1), truth), record())
+    assert title(figure).startswith(said)
+
+
+def test_flags_that_vary_have_a_panel():
+    """Beside the schedulers stands the ratio of speeds, near 1.5 for the flag; none of a flag that is inert."""
+    (figure,) = summary.drawn(simulate(study_of(grid=GRID), BETTER), record())
+    accuracy, speed = figure.axes
+    assert "points" in accuracy.get_xlabel()
+    assert speed.get_xlabel().startswith("ratio of speeds")
+    (dot,) = (line for line in speed.lines if line.get_marker() == "o")
+    assert dot.get_xdata()[0] == pytest.approx(1.5, abs=0.02)
+    (on_cpu,) = summary.drawn(simulate(study_of(grid=GRID), Truth()), record())
+    assert len(on_cpu.axes) == 1
+
+
+def test_flags_alone_are_a_figure():
+    """A study of flags alone has the panel of speeds, and its title says what the flag does."""
+    rows = simulate(study_of(grid={"seed": "0-4", "cudnn_benchmark": [False, True]}), Truth(inert=False))
+    (figure,) = summary.drawn(rows, record())
+    assert title(figure) == "cudnn_benchmark changes the speed by less than 2%"
+    assert len(figure.axes) == 1
+
+
+def test_what_diverging_takes_back_is_marked():
+    """A scheduler ahead on 7 seeds and diverged on 3 is inconclusive, and the figure says why."""
+    study = study_of(grid={"seed": "0-9", "scheduler": SCHEDULERS}, replicates=1)
+    rows = simulate(study, Truth(accuracy=0.9, effects={"CosineAnnealingLR": 0.03}))
+    lost = (rows["scheduler_name"] == "CosineAnnealingLR") & (rows["seed"] < 3)
+    rows["status"] = rows["status"].astype(str).where(~lost, "diverged")
+    (figure,) = summary.drawn(rows, record())
+    assert "inconclusive: diverged" in [text.get_text() for text in figure.axes[0].texts]
+    assert "CosineAnnealingLR diverged on some seeds" in title(figure)
 
 
 def test_each_metric_has_a_panel_with_its_own_unit():
@@ -52,7 +108,7 @@ def test_of_many_comparisons_the_first_are_drawn():
     """Of 30 comparisons 24 are drawn, and the title says so."""
     grid = {"seed": "0-2", "scheduler": SCHEDULERS, "base_lr": [0.01 * n for n in range(1, 16)]}
     (figure,) = summary.drawn(simulate(study_of(grid=grid, replicates=1)), record())
-    assert "30 comparisons" in figure.get_suptitle()
+    assert title(figure).endswith("(the first 24 of 30 comparisons drawn)")
     assert sum(len(axes.texts) for axes in figure.axes) == 24
 
 
@@ -64,6 +120,38 @@ def test_a_badge_says_its_verdict_in_words(verdict):
     assert f"</span> {verdict}</span>" in badge.page
     assert 'aria-hidden="true"' in badge.page
     assert badge.text == f"[{verdict}]"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "workload=mynet:workload",
+        "workload = mynet:workload",
+        "workload=lrbench.trial.models:small_cnn",
+        "lrbench.trial.models:small_cnn",
+        "mynet:Decay(gamma=0.5)",
+        "LambdaLR(lr_lambda=mynet:decay)",
+        "optimizer=SGD(momentum=0.9, …)",
+        "optimizer=AdamW(betas=(0.9, 0.95), lr=0.1)",
+        "CyclicLR(scale_fn=f(x), gamma=0.5)",
+        "[tune.arguments.OneCycleLR]",
+        "[[compare]]",
+        "--set num_threads=[1,2]",
+        "--set workload=mynet:workload",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "Try {}: it is first.", "({}, say)"])
+def test_what_one_types_is_marked_whole(code, around):
+    """A name with its module, a call with its arguments and a table's name are one piece of code, and nothing else."""
+    before, after = around.split("{}")
+    assert markup.marked_markdown(around.format(code)) == f"{before}`{code}`{after}"
+    assert markup.marked_html(around.format(code)) == f"{before}<code>{code}</code>{after}"
+
+
+@pytest.mark.parametrize("text", ["One thing: another.", "at 12:30", "https://example.org", "Note: see"])
+def test_a_colon_of_a_sentence_is_no_code(text):
+    """What is written around a colon is left as it is."""
+    assert markup.marked_html(text) == text
 
 
 def test_markup_escapes():

@@ -1,6 +1,7 @@
 """What the flags cost: known ratios are found, noise is not, and nothing is pooled that must not be."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -210,7 +211,8 @@ def test_what_is_open_says_how_many_blocks_would_settle_it():
     said = next(s for s in found.sentences if s.startswith("cudnn_deterministic = True against False: inconclusive"))
     needed = int(said.partition("ruled out, and ")[2].partition(" blocks")[0].replace(",", ""))
     seeds = -(-needed // 2)
-    told = f"Run {seeds - 5} more seeds to tell what cudnn_deterministic = True costs: --set seed=0-{seeds - 1}."
+    command = f": lrbench run simulated --set seed=0-{seeds - 1}."
+    told = f"Run {seeds - 5} more seeds to tell what cudnn_deterministic = True costs{command}"
     assert told in found.advice
 
 
@@ -237,3 +239,39 @@ def test_inert_flags_are_not_testable():
     assert found.verdict == "not testable here"
     assert "verdict" not in found.table
     assert found.advice[0] == "Ask for the cuDNN flags on a GPU: on a CPU they do nothing."
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (0.5, r" for jobs of over about 1,\d00 steps; not for this one of 80: \S+% faster once its search is over\."),
+        (0.002, r": \S+% faster, and its search has paid for itself in a job of 80 steps\."),
+        (0.0, r": \S+% faster\."),
+    ],
+)
+def test_a_search_is_advised_only_where_it_pays(search, said):
+    """A search of 0.5 s that saves 0.3 ms a step is a loss in a job of 80 steps: the advice says where it is none."""
+    truth = Truth(inert=False, benchmark_ratio=1.10, speed_sd=0.003, benchmark_search_seconds=search)
+    rows = rows_of(truth, grid={"seed": "0-4", "cudnn_benchmark": [False, True]})
+    assert re.fullmatch(f"Set cudnn_benchmark = True{said}", throughput.answer(rows).advice[0])
+
+
+def test_whether_a_search_pays_may_be_open():
+    """Where the job lies inside the interval of the break-even, neither is said to be so."""
+    truth = Truth(inert=False, benchmark_ratio=1.10, speed_sd=0.03, benchmark_search_seconds=0.0255)
+    rows = rows_of(truth, grid={"seed": "0-4", "cudnn_benchmark": [False, True]})
+    assert "; whether it pays in one of 80 cannot be told: " in throughput.answer(rows).advice[0]
+
+
+def test_a_loaded_machine_gives_no_firm_advice():
+    """Others on the machine in most trials: flags are to be timed again; in 2 of 40 trials it is a caveat alone."""
+    rows = rows_of()
+    rows["load_average"] = 3.5  # on two cores
+    found = throughput.answer(rows)
+    (line,) = found.advice
+    assert line.startswith("Time cudnn_benchmark and cudnn_deterministic again on a machine that nobody else uses")
+    assert found.caveats[0].startswith("Others used the machine when 40 of 40 timed trials began")
+    rows.loc[2:, "load_average"] = 1.0
+    found = throughput.answer(rows)
+    assert found.advice[0].startswith("Set cudnn_benchmark = True")
+    assert "2 of 40" in found.caveats[0]

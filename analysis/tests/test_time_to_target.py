@@ -47,7 +47,7 @@ def test_the_curve_ends_at_the_share_that_got_there():
 
 
 def test_planted_times_are_told_in_seconds():
-    """A scheduler that is there two epochs sooner on every seed is said to be: 2 epochs of 20 steps of 6.4 ms."""
+    """A scheduler that is there two epochs sooner on every seed is said to be: 2 epochs of 20 steps of 3.2 ms."""
     rows = raced({"ConstantLR": 4, "StepLR": 2})
     assert applies(rows)
     in_epochs, in_seconds = races(rows)
@@ -56,10 +56,110 @@ def test_planted_times_are_told_in_seconds():
     step_seconds = float(rows["step_seconds_median"].iloc[0])
     assert in_seconds.gaps[STEP] == pytest.approx(np.full(8, -40 * step_seconds))
     found = answer(rows)
-    assert found.sentences[0].startswith("StepLR reached 90.00% validation accuracy")
-    assert "in 8 of 8 seeds" in found.sentences[0]
+    assert found.sentences[0].startswith("StepLR trains 0.128 s less than ConstantLR until 90.00% validation accuracy")
+    assert found.sentences[1].startswith("StepLR reached 90.00% validation accuracy")
+    assert "in 8 of 8 seeds" in found.sentences[1]
     assert found.verdict == "better"
-    assert "sooner than ConstantLR" in " ".join(found.sentences)
+
+
+def three_way(epochs_to_target: dict, num_seeds: int = 8) -> pd.DataFrame:
+    """Return rows of ConstantLR, StepLR and ExponentialLR."""
+    grid = {"scheduler": [*SCHEDULERS, "ExponentialLR(gamma=0.9)"]}
+    return raced(epochs_to_target, num_seeds, **grid)
+
+
+def test_an_arm_that_misses_more_seeds_is_not_better():
+    """A trial that never gets there counts as long as its training, which is too short: StepLR spends less in the mean
+    and misses a seed that ConstantLR does not, so it is not called better; where ConstantLR misses one too, it is."""
+    when = {"ConstantLR": 4, "StepLR": [9, 1, 1, 1, 1, 1, 1, 1]}
+    found = answer(raced(when), target=0.9)
+    assert max(race.corrected_p[STEP] for race in races(raced(when), target=0.9)) < 0.05
+    assert found.verdict == "inconclusive"
+    assert "It got there on 7 of these seeds and ConstantLR on 8: not called better." in found.sentences[0]
+    assert not [note for note in found.notes if "too small if anything" in note]
+    assert answer(raced(when | {"ConstantLR": [9, 4, 4, 4, 4, 4, 4, 4]}), target=0.9).verdict == "better"
+    turned = answer(raced({"ConstantLR": when["StepLR"], "StepLR": 4}), target=0.9)
+    assert turned.verdict == "inconclusive"
+    assert "It got there on 8 of these seeds and ConstantLR on 7: not called worse." in turned.sentences[0]
+
+
+def test_a_seed_lost_by_a_crash_is_not_a_miss():
+    """Seeds are counted where both arms are known: a crash of StepLR takes its seed from ConstantLR's count too."""
+    rows = raced({"ConstantLR": 4, "StepLR": [1, 1, 2, 1, 1, 1, 1, 1]})
+    gone = (rows["scheduler_name"] == "StepLR") & (rows["seed"] == 0)
+    rows["status"] = rows["status"].astype(object).mask(gone, "crashed")
+    rows["val_accuracy_curve"] = rows["val_accuracy_curve"].astype(object).mask(gone, None)
+    assert {race.num_reached[STEP] for race in races(rows)} == {(7, 7)}
+    assert answer(rows).verdict == "better"
+
+
+def test_seconds_and_epochs_are_corrected_together():
+    """Both units ask one question twice: six equal gaps have p = 2 / 2^6 in each, and 4 / 2^6 after Holm."""
+    rows = raced({"ConstantLR": 4, "StepLR": 2}, num_seeds=6)
+    assert [race.corrected_p[STEP] for race in races(rows)] == pytest.approx([0.0625] * 2)
+    assert answer(rows).verdict == "inconclusive"
+    (alone,) = races(rows.assign(train_seconds_curve=None))
+    assert alone.corrected_p[STEP] == pytest.approx(0.03125)
+
+
+@pytest.mark.parametrize(("when", "verdict"), [([2, 2, 2, 2, 2, 2, 3, 3], "better"), ([4] * 8, "worse")])
+def test_the_badge_belongs_to_the_first_sentence(when, verdict):
+    """ExponentialLR has the shortest median and is not told from ConstantLR; StepLR is, and leads with its badge."""
+    constant = [3, 3, 3, 3, 3, 3, 4, 4]
+    found = answer(
+        three_way({"ConstantLR": constant, "StepLR": when, "ExponentialLR": [1, 1, 1, 1, 1, 9, 9, 9]}), target=0.9
+    )
+    assert found.verdict == verdict
+    assert found.leading[0].startswith("StepLR trains")
+    assert f"{'less' if verdict == 'better' else 'more'} than ConstantLR" in found.leading[0]
+    assert found.sentences[1].startswith("ExponentialLR reached 90.00%")
+    assert "not told apart" in found.sentences[1]
+
+
+def test_one_seed_is_no_test():
+    """With one seed each there is nothing to test, and the badge says so."""
+    assert answer(raced({"ConstantLR": 4, "StepLR": 2}, num_seeds=1)).verdict == "not testable here"
+
+
+def test_equal_medians_are_not_called_the_same_time():
+    """Arms of one median have intervals of their own: the sentence spans them all, and the title speaks of medians."""
+    when = {"ConstantLR": 3, "StepLR": [2, 2, 3, 3, 3, 3, 4, 4], "ExponentialLR": [2, 3, 3, 3, 3, 3, 3, 3]}
+    rows = three_way(when).assign(train_seconds_curve=None)
+    found = answer(rows, target=0.9)
+    (race,) = races(rows, target=0.9)
+    spans = {arm.name.partition("(")[0]: (arm.median.low, arm.median.high) for arm in race.arms}
+    assert len(set(spans.values())) > 1
+    low, high = min(low for low, _ in spans.values()), max(high for _, high in spans.values())
+    assert (
+        f"all 3 schedulers take a median of 3 epochs (95% intervals within {low:g} to {high:g})" in found.sentences[0]
+    )
+    figure = found.figure()
+    assert "All schedulers have the same median time" in _texts(figure)
+    assert "drawn a little beside each other" in _texts(figure)
+
+
+def _texts(figure) -> str:
+    from matplotlib.text import Text
+
+    return " ".join(text.get_text().replace("\n", " ") for text in figure.findobj(Text))
+
+
+def test_nobody_comes_furthest_in_no_seed():
+    """Where no seed got there nobody did most often; where a few did, all who tie for the most are named."""
+    none = answer(raced({"ConstantLR": 9, "StepLR": 9}), target=0.9).sentences[0]
+    assert none == "No scheduler reached 90.00% validation accuracy (as stated) on any seed."
+    few = [9, 9, 9, 9, 9, 9, 1, 2]
+    tied = answer(raced({"ConstantLR": few, "StepLR": few}), target=0.9).sentences[0]
+    assert tied.endswith("in half of its seeds; ConstantLR and StepLR did most often, in 2 of 8 seeds.")
+
+
+def test_an_interval_without_upper_end_is_said_to_have_none():
+    """With five of eight seeds there half may never be: the sentence says so, and a note why the table does not."""
+    found = answer(raced({"ConstantLR": 4, "StepLR": [9, 9, 9, 1, 2, 2, 3, 3]}), target=0.9)
+    text = " ".join(found.sentences)
+    assert ", no upper end)" in text
+    assert "no end seen" not in text
+    assert any("has no upper end" in note for note in found.notes)
 
 
 def test_the_target_is_the_baselines_median():
@@ -73,7 +173,7 @@ def test_identical_times_are_said_first_and_get_no_p():
     """Schedulers that take equally long on every seed are told to, and their table has no p-value."""
     found = answer(raced({"ConstantLR": 2, "StepLR": 2}))
     text = " ".join(found.sentences)
-    assert "all 2 schedulers take" in text
+    assert "both schedulers take" in text
     assert "StepLR took exactly as long as ConstantLR on every seed" in text
     assert found.table["to_baseline_time_p"].isna().all()
     assert found.verdict == "inconclusive"
@@ -100,7 +200,15 @@ def test_a_crash_is_lost_from_sight_and_in_no_difference():
     rows["val_accuracy_curve"] = rows["val_accuracy_curve"].astype(object).mask(gone, None)
     race = races(rows)[0]
     assert len(race.gaps[STEP]) == 5
-    assert any("ended early by a crash" in text for text in answer(rows).sentences)
+    assert "1 trial ended early by a crash, and counts as not there yet where it stopped." in answer(rows).sentences
+
+
+def test_a_crash_after_the_target_is_no_loss():
+    """Of three trials that crashed, the one that had met the target counts as there; two are lost from sight."""
+    rows = raced({"ConstantLR": 3, "StepLR": [9, 9, 2, 2, 2, 2]}, num_seeds=6)
+    gone = (rows["scheduler_name"] == "StepLR") & (rows["seed"] < 3)
+    rows["status"] = rows["status"].astype(object).mask(gone, "crashed")
+    assert "2 trials ended early by a crash, and count as not there yet where they stopped." in answer(rows).sentences
 
 
 def test_a_mean_of_time_spent_is_the_area_under_the_curve():

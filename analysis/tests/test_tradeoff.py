@@ -1,10 +1,13 @@
 """The front of accuracy against time: by hand, on planted rows, and where times are noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from analysis.page.wording import displayed
 from analysis.statistics.fronts import front_shares, in_force, pareto, trades
+from analysis.statistics.intervals import paired_p
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.tradeoff import answer, applies
 
@@ -76,7 +79,59 @@ def test_times_that_are_noise_are_said_to_be():
     rng = np.random.default_rng(2)
     drawn = [rows.assign(train_seconds=rng.lognormal(0, 0.1, len(rows))) for _ in range(60)]
     assert sum(trades(each)[0].times_told for each in drawn) <= 7
-    assert "No difference in training time can be told" in answer(rows).sentences[0]
+    found = answer(rows)
+    assert "No difference in training time can be told" in found.sentences[0]
+    assert "does not show that they take the same time" in found.sentences[0]
+    assert "not told apart in accuracy from" in found.sentences[1]
+    assert not any("front" in text for text in found.sentences[1:])
+    assert set(found.table["on_front"]) == {"not told"}
+    assert found.table["front_share"].isna().all()
+
+
+def test_accuracy_is_tested_before_it_is_weighed():
+    """A slower scheduler that is ahead by chance alone has its gain with an interval, and is said not to be told apart;
+    one that is two points ahead is not."""
+    rows = simulate(study_of(replicates=1, grid={"seed": "0-9", "scheduler": SCHEDULERS[:2]}), Truth(seed_sd=0.01))
+    slow = rows["scheduler_name"] == "StepLR"
+    rows["train_seconds"] *= np.where(slow, 1.5, 1.0)
+    noise = np.random.default_rng(0).normal(0, 0.01, len(rows))
+    noise[slow] += 0.0005 + noise[~slow].mean() - noise[slow].mean()
+    chance = answer(rows.assign(final_accuracy=0.9 + noise)).sentences[0]
+    assert "+0.05 points (95% interval −" in chance
+    assert chance.endswith("these two are not told apart in accuracy.")
+    ahead = answer(rows.assign(final_accuracy=0.9 + noise + 0.02 * slow)).sentences[0]
+    assert "+2.05 points (95% interval +" in ahead
+    assert "not told apart" not in ahead
+
+
+def test_p_values_of_pairs_are_for_all_pairs():
+    """Of three conditions there are three pairs: the p of the paired t-test is tripled, at most 1."""
+    (trade,) = trades(simulate(study_of(replicates=1, grid={"seed": "0-9", "scheduler": SCHEDULERS})))
+    a, b, _ = trade.conditions
+    plain = paired_p(a.accuracies + np.arange(10) - b.accuracies)
+    moved = replace(a, accuracies=a.accuracies + np.arange(10))
+    assert trade.accuracy_p(moved, b) == pytest.approx(min(1.0, 3 * plain))
+    assert trade.accuracy_p(a, a) == 1.0
+
+
+@pytest.mark.parametrize("slower", [1.0, 0.5])
+def test_a_scheduler_that_diverges_is_named_wherever_it_leads(slower):
+    """The most accurate scheduler diverged on 3 of 10 seeds: the sentence that names it says so, whether times are told
+    or not, and so do the table, the figure, and the caveat that these means are of fewer seeds."""
+    grid = {"seed": "0-9", "scheduler": SCHEDULERS}
+    rows = simulate(study_of(replicates=1, grid=grid), Truth(effects={"CosineAnnealingLR": 0.03}, speed_sd=0.05))
+    cosine = rows["scheduler_name"] == "CosineAnnealingLR"
+    rows["train_seconds"] *= np.where(cosine, slower, 1.0)
+    rows["status"] = rows["status"].astype(object).mask(cosine & (rows["seed"] < 3), "diverged")
+    found = answer(rows)
+    told = found.sentences[0 if slower < 1 else 1]
+    assert "CosineAnnealingLR has" in told
+    assert "it diverged on 3 of 10 seeds" in told
+    assert any("of the 7 seeds that every condition completed" in text for text in found.sentences)
+    assert "differ from those of other sections" in found.caveats[0]
+    assert sorted(found.table["num_diverged_seeds"]) == [0, 0, 3]
+    axes = found.figure().get_axes()[0]
+    assert any("3 of 10 seeds diverged" in text.get_text() for text in axes.texts)
 
 
 def test_packed_and_failed_trials_are_left_out():

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis import tuning
 from analysis.figures.tuning import sensitivity
+from analysis.page.wording import points
 from analysis.rows.gains import gains, orders, runs
 from analysis.rows.rates import Curve, Point, choices, curves
 from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
@@ -96,6 +98,64 @@ def test_a_rate_beyond_that_the_budget_left_out_is_named():
     assert curve.best.rate < max(untried)
     (advice,) = tuning.answer(rows, record).advice
     assert advice.startswith("Raise tune.budget: StepLR was not tried at ")
+
+
+def tie(rows: pd.DataFrame, name: str, rate: float, like: float, val_loss: float) -> pd.DataFrame:
+    """Give the selection trials of a scheduler at one rate the accuracies of those at another, seed by seed."""
+    mine = (rows["tuning"] == "selection") & (rows["scheduler_name"].astype(str) == name)
+    scores = rows[mine & (rows["base_lr"] == like)].set_index("seed")["final_val_accuracy"]
+    at = mine & (rows["base_lr"] == rate)
+    rows = rows.copy()
+    rows.loc[at, "final_val_accuracy"] = rows.loc[at, "seed"].map(scores)
+    rows.loc[at, "final_val_loss"] = val_loss
+    return rows
+
+
+def test_a_tie_is_told_as_a_tie(tuned):
+    """ConstantLR at 0.01 and 0.1, exactly as good: the answer, its table and the figure say so, and what decided."""
+    rows = tie(tuned[0], "ConstantLR", rate=0.1, like=0.01, val_loss=9.0)
+    answer = tuning.answer(rows, tuned[1])
+    said = "won a tie with 0.1, by the lower validation loss: a smaller one may be better"
+    assert f"ConstantLR (the lowest rate tried {said})" in answer.sentences[0]
+    assert answer.sentences[0].count("tie") == 1
+    assert list(answer.table["of_those_tried"]) == ["lowest tried, a tie with 0.1", "inside", "highest tried"]
+    figure = sensitivity(curves(rows, tuned[1]))
+    assert " ".join(figure.get_suptitle().split()).startswith(
+        "Chosen rates differ by a factor of 100: ConstantLR 0.01 "
+    )
+    assert "ConstantLR 0.01 (a tie with 0.1)" in " ".join(figure.get_suptitle().split())
+    assert "a tie" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_rate_that_all_share_by_a_tie_is_the_title():
+    """One best at 0.01 and 0.1 alike, the other at 0.1: 0.1 suits both, and the rates are not said to differ."""
+    rows, record = simulate_stages(tuned_study([CONSTANT, COSINE]), TRUTH)
+    tied = curves(tie(rows, "ConstantLR", rate=0.1, like=0.01, val_loss=9.0), record)
+    title = "All 2 schedulers do best at 0.1, where ties count"
+    assert sensitivity(tied).get_suptitle() == title
+    assert sensitivity(curves(rows, record)).get_suptitle().startswith("Best rates differ")
+
+
+def test_a_tie_inside_the_rates_is_told(tuned):
+    """CosineAnnealingLR at 0.1 and 1, exactly as good: a sentence of its own; without a tie there is none."""
+    rows = tie(tuned[0], "CosineAnnealingLR", rate=1.0, like=0.1, val_loss=9.0)
+    said = "A tie: CosineAnnealingLR did as well at 1 (the lower validation loss decided)."
+    assert said in tuning.answer(rows, tuned[1]).sentences
+    assert not any("tie" in text for text in tuning.answer(*tuned).sentences)
+
+
+def test_a_tie_of_a_grid_is_told():
+    """base_lr in the grid, two rates exactly as good: told, and the smaller one stands."""
+    grid = {"seed": "0-4", "base_lr": [0.01, 0.1, 1.0], "scheduler": [CONSTANT]}
+    rows = simulate(study_of(grid=grid), replace(TRUTH, diverges_above={}, best_lr={"ConstantLR": 0.1}))
+    rows.loc[rows["base_lr"] == 1.0, "final_val_accuracy"] = rows.loc[
+        rows["base_lr"] == 0.1, "final_val_accuracy"
+    ].array
+    said = "A tie: ConstantLR did as well at 1 (the smaller rate decided)."
+    assert said not in tuning.answer(rows[rows["base_lr"] < 1]).sentences
+    (curve,) = curves(rows, {})
+    assert curve.best.rate == 0.1
+    assert said in tuning.answer(rows).sentences
 
 
 def test_the_answer_does_not_hang_on_the_order_of_the_rows(tuned):
@@ -217,6 +277,29 @@ def test_the_p_values_are_corrected_for_the_number_of_schedulers():
     found = gains(rows, choices(rows, record))
     smallest = min(found, key=lambda gain: gain.judgement.p)
     assert smallest.corrected_p == pytest.approx(2 * smallest.judgement.p)
+
+
+def test_equivalence_stands_with_its_margin_and_its_own_interval():
+    """The margin is one seed SD of the default, and the interval of the two tests is the 90% one: both are printed,
+    and the interval lies inside the margin exactly where the verdict says equivalent."""
+    truth = Truth(identical=False, run_sd=0.004, seed_sd=0.02, best_lr={"CosineAnnealingLR": 0.12})
+    seen = set()
+    for seed, num_seeds in ((0, 3), (1, 3), (0, 12), (1, 12)):
+        study = tuned_study([COSINE], seeds=f"0-{num_seeds - 1}", tune={"base_lr": [0.12]})
+        rows, record = simulate_stages(study, truth, seed)
+        (gain,) = gains(rows, choices(rows, record))
+        if gain.unchanged or gain.judgement.told_apart:
+            continue
+        low, high = stats.ttest_1samp(gain.differences, 0).confidence_interval(0.9)
+        assert (gain.interval_90.low, gain.interval_90.high) == pytest.approx((low, high))
+        margin = gain.default.std(ddof=1)
+        text = next(text for text in tuning.answer(rows, record).sentences if "margin" in text or "told from" in text)
+        equivalent = bool(-margin < low and high < margin)
+        seen.add(equivalent)
+        assert text.startswith("Tuned and default are equivalent within the margin, one seed SD") is equivalent
+        assert (f"90% interval {points(low)} to {points(high)}; margin {100 * margin:.2f} points" in text) is equivalent
+        assert ("95% interval" in text) is not equivalent
+    assert True in seen
 
 
 def test_the_order_that_tuning_turned_is_told(tuned):
@@ -413,3 +496,13 @@ def test_the_figure_shows_what_was_chosen_and_what_failed(tuned):
         assert rings == [one.best.rate]
         assert crosses == [point.rate for point in one.points if point.num_failed]
         assert 0.1 in own
+
+
+def test_where_no_selection_trial_completed_no_rate_is_called_best():
+    """Rates that all diverge: nothing can be said of the best one, and no advice to go further in any direction."""
+    names = ("ConstantLR", "CosineAnnealingLR")
+    rows, record = simulate_stages(tuned_study([CONSTANT, COSINE]), Truth(diverges_above=dict.fromkeys(names, 1e-9)))
+    found = tuning.answer(rows, record)
+    assert found.sentences[0].startswith("Nothing can be said of the best rate of")
+    assert not any("was the best of those tried" in text for text in found.sentences)
+    assert not any(text.startswith("Extend") for text in found.advice)

@@ -9,7 +9,7 @@ from analysis.statistics import verdicts
 from analysis.statistics.equivalence import tost_p
 from analysis.statistics.intervals import clopper_pearson, paired_p, t_interval
 from analysis.statistics.permutation import sign_flip_p
-from analysis.statistics.power import seeds_to_settle, smallest_detectable
+from analysis.statistics.power import settling, smallest_detectable
 from analysis.statistics.verdicts import VERDICTS, judge, meaningful, seed_sd, verdict
 
 AHEAD = [0.010, 0.012, 0.008, 0.011, 0.009, 0.010]
@@ -74,7 +74,7 @@ def test_a_judgement_rests_on_the_named_statistics():
     assert found.equivalence_p == tost_p(TORN, 0.005)
     assert found.better_share == clopper_pearson(3.5, 6)  # three wins and a tie
     assert found.detectable == smallest_detectable(np.std(TORN, ddof=1), 6)
-    assert found.seeds_to_settle == seeds_to_settle(TORN, 0.005)
+    assert (found.seeds_to_settle, found.settled_as) == settling(TORN, 0.005)
     assert (found.n, found.margin, found.identical, found.told_apart) == (6, 0.005, False, False)
 
 

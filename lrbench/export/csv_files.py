@@ -8,17 +8,18 @@
     digests.csv         a row a step at which digests were taken
     kernels.csv         a row a CUDA kernel of one step
 
-What this does *not* do: write predictions, probe logits and samples of the weights, which are arrays for programs.
+At the left of every file in long form stands what tells its trials apart: the trial's id, scheduler, seed, replicate,
+each factor that varies, and the tuning where there is one. What this does *not* do: write predictions, probe logits and
+samples of the weights, which are arrays for programs.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrbench.export.rows import BATCH, read_table
+from lrbench.export.rows import ALWAYS, BATCH, label_names, read_table
 from lrbench.record import COLUMNS, FLAT, NESTED
 
 EXCEL_ROWS = 1_048_576
-KEYS = ("trial_id", "scheduler", "seed", "replicate")  # at the left of every file in long form
 LEFT_OUT = ("predictions", "probe_logits", "weights_sample")
 
 
@@ -67,13 +68,14 @@ def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[in
     from lrbench.export import told
 
     table = read_table(folder, tuple(name for name in NESTED if name not in LEFT_OUT))
+    keys = (*ALWAYS, *label_names(table, record))
     num_rows: dict[str, int] = {}
     writers: dict[str, CSVWriter] = {}
     starts = range(0, max(1, len(table)), BATCH)
     try:
         for start in told(starts, len(starts), say, f"batches of {BATCH} trials"):
             batch = table.slice(start, BATCH)
-            parts = {"trials.csv": batch.select(FLAT)} | {long.name: long_table(batch, long) for long in LONG}
+            parts = {"trials.csv": batch.select(FLAT)} | {long.name: long_table(batch, long, keys) for long in LONG}
             for name, part in parts.items():
                 if name not in writers and (len(part) or name == "trials.csv"):
                     writers[name] = CSVWriter(scratch / name, part.schema)
@@ -92,21 +94,21 @@ def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[in
     return len(table), notes
 
 
-def long_table(batch, long: LongFile):
+def long_table(batch, long: LongFile, keys: tuple[str, ...] = ALWAYS):
     """Return a batch's lists in long form: keys, place, and a column for each list; shorter lists end in nulls."""
     import pyarrow as pa
 
     if long.name == "applied_lr.csv":
-        return _rates(batch)
+        return _rates(batch, keys)
     lists = [batch.column(name).combine_chunks() for name in (*long.columns, *([long.at] if long.at else []))]
     parents, places, values = _aligned(lists)
     found = dict(zip((*long.columns.values(), long.place), values, strict=False))
     if not long.at:
         found[long.place] = pa.array(places + long.first, pa.int64())
-    return pa.table(_keys(batch, parents) | {long.place: found[long.place]} | found)
+    return pa.table(_keys(batch, keys, parents) | {long.place: found[long.place]} | found)
 
 
-def _rates(batch):
+def _rates(batch, keys: tuple[str, ...]):
     """One row a parameter group and optimizer step."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -116,7 +118,7 @@ def _rates(batch):
     parents, places, (values,) = _aligned([rates])
     of_trials = pc.take(pa.array(trials), pa.array(parents))
     return pa.table(
-        _keys(batch, of_trials)
+        _keys(batch, keys, of_trials)
         | {
             "group": pc.take(pa.array(group_numbers), pa.array(parents)),
             "optimizer_step": pa.array(places + 1, pa.int64()),
@@ -125,8 +127,8 @@ def _rates(batch):
     )
 
 
-def _keys(batch, parents) -> dict:
-    return {name: batch.column(name).combine_chunks().take(parents) for name in KEYS}
+def _keys(batch, keys: tuple[str, ...], parents) -> dict:
+    return {name: batch.column(name).combine_chunks().take(parents) for name in keys}
 
 
 def _aligned(lists: list):

@@ -6,15 +6,26 @@ epoch's end; `final/…` once. The time of an event is the trial's start and the
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
-from lrbench.export.rows import EPOCHS, STEPS, plain, read_table, seconds_at_epochs, started_seconds
+from lrbench.export.rows import (
+    ALWAYS,
+    EPOCHS,
+    STEPS,
+    label_names,
+    plain,
+    read_table,
+    seconds_at_epochs,
+    started_seconds,
+)
 from lrbench.metrics import METRICS
 from lrbench.record import BY_NAME
 
 FINALS = tuple(METRICS)
 HPARAMS = tuple(name for name, column in BY_NAME.items() if column.group == "asked" and not name.endswith("_name"))
 _NAME = re.compile(r"[^\w.=+-]+")
+_MOST_CHARACTERS = 120  # of what stands before seed and replicate in a name
 
 
 def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[int, list[str]]:
@@ -22,25 +33,40 @@ def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[in
     from lrbench.export import told
 
     table = read_table(folder, (*EPOCHS, *STEPS))
-    varied = tuple(record["study"].get("grid", {}))
+    names = run_names(table, record)
     for row in told(plain(table), len(table), say):
-        run = scratch / run_name(row, varied)
+        run = scratch / names[row["trial_id"]]
         run.mkdir()
         with open(run / "events.out.tfevents.0.lrbench", "wb") as file:
             _write_trial(file, row)
     return len(table), []
 
 
-def run_name(row: dict, varied: tuple[str, ...]) -> str:
+def run_names(table, record: dict) -> dict[str, str]:
+    """Return each trial's name by its id; a scheduler stands with its arguments where its class is several arms."""
+    labels = label_names(table, record)
+    rows = table.select([*ALWAYS, "scheduler_name", *labels]).to_pylist()
+    calls = {row["scheduler"]: row["scheduler_name"] for row in rows}
+    times = Counter(calls.values())
+    return {row["trial_id"]: run_name(row, labels, whole_call=times[row["scheduler_name"]] > 1) for row in rows}
+
+
+def run_name(row: dict, labels: tuple[str, ...], whole_call: bool = False) -> str:
     """Return a trial's name as a folder: scheduler, levels of what varies, seed, replicate, and the start of its id.
 
-    >>> row = {"scheduler_name": "StepLR", "seed": 1, "replicate": 0, "trial_id": "0123456789", "base_lr": 0.1}
-    >>> run_name(row, ("seed", "scheduler", "base_lr"))
-    'StepLR-base_lr=0.1-seed=1-replicate=0-01234567'
+    >>> row = {"scheduler": "StepLR(step_size=3)", "scheduler_name": "StepLR", "seed": 1, "replicate": 0}
+    >>> row |= {"trial_id": "0123456789", "base_lr": 0.1, "tuning": "default and tuned"}
+    >>> run_name(row, ("base_lr", "tuning"))
+    'StepLR-base_lr=0.1-tuning=default_and_tuned-seed=1-replicate=0-01234567'
+    >>> run_name(row, (), whole_call=True)
+    'StepLR_step_size=3-seed=1-replicate=0-01234567'
     """
-    levels = [f"{name}={row[name]}" for name in varied if name not in ("scheduler", "seed") and name in row]
-    parts = [row["scheduler_name"], *levels, f"seed={row['seed']}", f"replicate={row['replicate']}"]
-    return "-".join([_NAME.sub("_", "-".join(parts))[:120], row["trial_id"][:8]])
+    levels = [f"{name}={'off' if row[name] is None else row[name]}" for name in labels]
+    parts = [
+        _NAME.sub("_", part).strip("_") for part in (row["scheduler" if whole_call else "scheduler_name"], *levels)
+    ]
+    told = "-".join(parts)[:_MOST_CHARACTERS]
+    return f"{told}-seed={row['seed']}-replicate={row['replicate']}-{row['trial_id'][:8]}"
 
 
 def _write_trial(file, row: dict) -> None:

@@ -12,7 +12,7 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
-from lrbench.export.event_files import run_name
+from lrbench.export.event_files import run_names
 from lrbench.export.rows import EPOCHS, plain, read_table, seconds_at_epochs, started_seconds
 from lrbench.record import BY_NAME
 
@@ -33,7 +33,7 @@ def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[in
     from lrbench.export import told
 
     table, study = read_table(folder, EPOCHS), record["study"]
-    varied = tuple(study.get("grid", {}))
+    names = run_names(table, record)
     with _client(scratch / FILE) as client:
         experiment = client.create_experiment(
             study["name"],
@@ -41,7 +41,7 @@ def write(folder: Path, record: dict, scratch: Path, out: Path, say) -> tuple[in
             tags={"mlflow.note.content": study["question"]},
         )
         rows = told(plain(table), len(table), say)
-        cut = sum(_write_trial(client, experiment, row, run_name(row, varied)) for row in rows)
+        cut = sum(_write_trial(client, experiment, row, names[row["trial_id"]]) for row in rows)
     notes = ["left out: losses and rates of single steps, and arrays; --to csv has them"]
     if cut:
         notes.append(f"{cut:,} tags were longer than {MOST_CHARACTERS:,} characters and end in … (--to csv has all)")

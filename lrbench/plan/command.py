@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ from lrbench.factors import Problems, check_level
 from lrbench.place import cpu_model, default_device
 from lrbench.plan.cost import START_SECONDS, Cost, cost_of, like, pilot_trials, run_pilot
 from lrbench.plan.shape import Shape, shape_of
-from lrbench.study import Study, read_study, trials
+from lrbench.stages import Stages
+from lrbench.study import Study, read_study
 
 if TYPE_CHECKING:
     from analysis.plan import Sight
@@ -45,7 +47,7 @@ class Plan:
     """All that is known of a study beforehand.
 
     `elsewhere` names the machine where the rows ran that the time is from, if it is not this one; `num_done` trials of
-    the study have a row already.
+    the study, of every stage that its rows have led to, have a row already, and `finished` says that none is to come.
     """
 
     study: Study
@@ -56,6 +58,7 @@ class Plan:
     sights: list["Sight"]
     blind_spots: list[str]
     num_done: int = 0
+    finished: bool = False
     elsewhere: str = ""
     notes: tuple[str, ...] = ()
     pilot: Pilot = Pilot()
@@ -143,8 +146,10 @@ def make_plan(
     nearest = {name: _nearest(rows, shape) for name, rows in stored}
     differ = {name: _differences(name, rows, shape) for name, rows in nearest.items()}
     order = sorted(nearest, key=lambda name: (name != str(folder), len(differ[name]), -nearest[name]["seed"].nunique()))
-    sees = sights(chosen, [(name, nearest[name]) for name in order], device)
+    distances = {name: len(said) for name, said in differ.items()}
+    sees = sights(chosen, [(name, nearest[name]) for name in order], device, distances)
     notes += [said for name in dict.fromkeys(s.scatter.folder for s in sees if s.known) for said in differ[name]]
+    num_done, finished = _done(folder, chosen, device)
     return Plan(
         study=chosen,
         folder=folder,
@@ -153,7 +158,8 @@ def make_plan(
         cost=cost_of(shape, timed, _jobs(shape), ran.start_seconds),
         sights=sees,
         blind_spots=blind_spots(chosen, sees, inert=all(trial.device == "cpu" for trial in shape.conditions)),
-        num_done=_num_done(folder, chosen, device),
+        num_done=num_done,
+        finished=finished,
         elsewhere=elsewhere,
         notes=tuple(notes),
         pilot=ran,
@@ -233,14 +239,17 @@ def _rows_for_time(stored, pilot_rows, device: str) -> tuple[Any, str]:
     return rows, ", ".join(sorted(str(name) for name in rows[column].dropna().unique()))
 
 
-def _num_done(folder: Path, study: Study, device: str) -> int:
-    """Return how many trials of the study's grid have a row in its folder."""
+def _done(folder: Path, study: Study, device: str) -> tuple[int, bool]:
+    """Return how many trials of the study have a row in its folder, stage by stage, and whether none is to come."""
     if not (folder / "study.json").is_file():
-        return 0
-    from lrbench.store import scan
+        return 0, False
+    from lrbench.store import load, scan
 
     seen = scan(folder)
-    return sum(trial.trial_id in seen for trial in trials(study, device)) if seen else 0
+    stages = Stages(study, device, partial(load, folder))
+    while seen and stages.advance(seen):
+        pass
+    return sum(trial.trial_id in seen for trial in stages.certain), stages.ended
 
 
 # --------------------------------------------------------------------------------------------------------------- pilot

@@ -41,8 +41,7 @@ def print_plan(plan: "Plan", again: str, console=None) -> None:
         for sentence in plan.blind_spots:
             say(f"- {sentence}")
     say("")
-    done = plan.num_done == plan.shape.most
-    say(f"next: lrbench report {plan.folder}" if done else f"next: lrbench run {again}")
+    say(f"next: lrbench report {plan.folder}" if plan.finished else f"next: lrbench run {again}")
 
 
 def as_plain(plan: "Plan") -> dict[str, Any]:
@@ -58,7 +57,7 @@ def as_plain(plan: "Plan") -> dict[str, Any]:
             "question": plan.study.question,
             "folder": str(plan.folder),
             "device": plan.device,
-            "trials": {**shape, "done": plan.num_done, "stages": stages},
+            "trials": {**shape, "done": plan.num_done, "finished": plan.finished, "stages": stages},
             "cost": {**asdict(plan.cost), "known": plan.cost.known, "elsewhere": plan.elsewhere},
             "pilot": asdict(plan.pilot),
             "comparisons": [_plain_sight(sight) for sight in plan.sights],
@@ -215,14 +214,21 @@ def _about_sight(plan: "Plan", again: str) -> list[str]:
         if s.known:
             said += _about_known(s)
         else:
+            why = "no rows of such trials say how much they scatter over seeds"
+            if s.scatter.folder:
+                why = f"the arms do not differ at all in the rows of {s.scatter.folder}"
             said.append(
-                f"What difference in {s.metric.label} it will see is not known: no rows of such trials say how much "
-                f"they scatter over seeds. Run a part of it first: lrbench run {again} --limit "
-                f"{min(plan.shape.least, 3 * plan.shape.num_conditions * plan.shape.replicates)}"
+                f"What difference in {s.metric.label} it will see is not known: {why}.{_part_first(plan, again)}"
             )
     if not said:
         said = ["It compares nothing: vary scheduler under [grid], or another factor and name it with [[compare]]."]
     return [*said, *_about_looks(plan), *(note for note in plan.notes if not note.startswith("left out"))]
+
+
+def _part_first(plan: "Plan", again: str) -> str:
+    """Say how many trials more reach three seeds of the comparison; nothing where they have run."""
+    left = plan.shape.with_seeds(3) - plan.num_done
+    return f" Run a part of it first: lrbench run {again} --limit {left}" if left > 0 and not plan.finished else ""
 
 
 def _about_looks(plan: "Plan") -> list[str]:
@@ -259,8 +265,6 @@ def _about_known(s: "Sight") -> list[str]:
     if not scatter.margin > 0:
         return said
     margin = plain(s.metric, scatter.margin)
-    if scatter.sd == 0:
-        return [*said, f"The rows of {scatter.folder} do not differ at all in it."]
     often = percent(s.equivalence, 0)
     found, equal = (f"{n:,} {unit}s" if n else f"more than 10,000 {unit}s" for n in (s.units_to_find, s.units_to_equal))
     said.append(f"The margin is {margin}: a difference as large is found four times in five with {found}.")

@@ -46,6 +46,15 @@ class Shape:
     def most(self) -> int:
         return sum(part.most for part in self.parts)
 
+    def with_seeds(self, num_seeds: int) -> int:
+        """Return how many trials it takes at most until so many seeds of the first look are compared, in all if fewer.
+
+        Trials that choose a rate come before, and with them each condition may run twice, as written and tuned.
+        """
+        *before, first = [part for part in self.parts if not part.optional]
+        seeds = min(num_seeds, first.num_seeds)
+        return sum(part.most for part in before) + first.most * seeds // first.num_seeds
+
     @property
     def conditions(self) -> list[Trial]:
         """Every kind of trial, once."""

@@ -7,13 +7,15 @@ import sys
 from csv import DictReader
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from analysis.tests.simulate import Truth, study_of, write_study
+from analysis.tests.simulate import Truth, simulate_stages, study_of, write_study
 from lrbench.errors import InputError
 from lrbench.export import NEEDS, export, export_command, installed
-from lrbench.record import BY_NAME, FLAT, NESTED
-from lrbench.store import load
+from lrbench.record import BY_NAME, FLAT, NESTED, arrow_schema
+from lrbench.store import load, read_study_record, write_study_record
 
 SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "StepLR", "step_size": 2}]
 NUM_TRIALS, NUM_EPOCHS, NUM_STEPS = 12, 4, 80  # 2 schedulers x 3 seeds x 2 replicates, one of them diverged
@@ -96,10 +98,7 @@ def test_the_rates_stand_by_group_and_step(study, csv):
 
 def test_lists_of_other_lengths_stay_in_their_rows():
     """Two groups of rates, a curve that an old row lacks, a list that ends early: each value keeps its place."""
-    import pyarrow as pa
-
     from lrbench.export.csv_files import LONG, long_table
-    from lrbench.record import arrow_schema
 
     keys = {"scheduler": "S", "seed": 0, "replicate": 0}
     rows = [
@@ -114,6 +113,44 @@ def test_lists_of_other_lengths_stay_in_their_rows():
     curves = [(r["trial_id"], r["epoch"], r["val_loss"], r["train_seconds"]) for r in files["curves.csv"]]
     assert curves == [("a", 1, 0.5, None), ("a", 2, 0.4, None), ("c", 1, 0.1, 7.0), ("c", 2, None, 8.0)]
     assert files["digests.csv"] == []
+
+
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory) -> Path:
+    """A tuned study with two arms of one class: its rows share scheduler names, seeds and replicates."""
+    schedulers = [{"name": "ConstantLR", "factor": 1.0}, {"name": "ConstantLR", "factor": 1.0, "total_iters": 2}]
+    tune = {"seeds": "1000-1001", "base_lr": [0.05, 0.1]}
+    made = study_of(grid={"seed": "0-1", "scheduler": schedulers}, replicates=1, tune=tune)
+    rows, record = simulate_stages(made, Truth())
+    folder = tmp_path_factory.mktemp("alike") / "s"
+    (folder / "trials").mkdir(parents=True)
+    table = pa.Table.from_pandas(rows, schema=arrow_schema(), preserve_index=False)
+    pq.write_table(table, folder / "trials" / "part-000000-000000.parquet")
+    write_study_record(folder, record)
+    return folder
+
+
+def test_every_row_in_long_form_names_its_trial(alike, tmp_path):
+    """Base rate and tuning stand beside scheduler, seed and replicate: without its id no trial is taken for another."""
+    import pandas as pd
+
+    found = pd.read_csv(export(alike, "csv", tmp_path / "out").folder / "curves.csv")
+    labels = ["scheduler", "seed", "replicate", "base_lr", "tuning"]
+    assert list(found.columns[:6]) == ["trial_id", *labels]
+    assert found.duplicated(["scheduler", "seed", "replicate", "epoch"]).any()
+    assert not found.duplicated([*labels, "epoch"]).any()
+    assert {"selection", "default"} <= set(found["tuning"])
+
+
+def test_a_runs_name_says_every_factor_that_varies(alike):
+    """Names without their ids are all different: arguments of a class with two arms, base rate and tuning are said."""
+    from lrbench.export.event_files import run_names
+    from lrbench.export.rows import read_table
+
+    names = run_names(read_table(alike, ()), read_study_record(alike))
+    told = [name.rpartition("-")[0] for name in names.values()]
+    assert len(set(told)) == len(load(alike))
+    assert "ConstantLR_factor=1.0_total_iters=2-base_lr=0.05-tuning=selection-seed=1001-replicate=0" in told
 
 
 def test_every_list_is_in_a_file_or_named_as_left_out(study, tmp_path):

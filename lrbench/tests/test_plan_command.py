@@ -5,12 +5,14 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import lrbench
+from lrbench import store
 from lrbench.cli import _levels
 from lrbench.errors import InputError
 from lrbench.factors import Trial
@@ -249,6 +251,44 @@ def test_an_own_folder_comes_before_its_neighbours(tmp_path, monkeypatch):
     assert make_plan(study, out="results/new").sights[0].scatter.folder == "results/another"
 
 
+TUNED = {"tune": {"seeds": "1000-1001", "base_lr": [0.02, 0.4]}}
+
+
+def test_every_stage_of_a_tuned_study_counts_as_done(tmp_path, monkeypatch, capsys):
+    """Rows that chose a rate and rows at the chosen one count: with all of them the report is next."""
+    from analysis.tests.simulate import staged_rows
+
+    monkeypatch.chdir(tmp_path)
+    study, folder = study_of(**TUNED), tmp_path / "results" / "planned"
+    rows, record = staged_rows(study)
+    assert len(rows) > 18 + 12
+    folder.mkdir(parents=True)
+    store.write_study_record(folder, record)
+    for part in (rows[:9], rows[9:]):
+        assert not make_plan(study).finished
+        with store.locked(folder):
+            writer = store.Writer(folder)
+            for row in part:
+                writer.commit(row)
+            writer.close()
+        made = make_plan(study)
+        assert made.num_done == (9 if part == rows[:9] else len(rows))
+    assert made.finished
+    print_plan(made, again="planned.toml")
+    assert "next: lrbench report results/planned" in capsys.readouterr().out
+
+
+def test_a_limit_reaches_the_comparison_that_tells_of_the_scatter(tmp_path, monkeypatch, capsys):
+    """By hand: 3 × 3 × 2 choose, then 2 × 3 a seed at most: 18 + 3 × 6 = 36, and 9 fewer when 9 have run."""
+    monkeypatch.chdir(tmp_path)
+    made = make_plan(study_of(**TUNED))
+    for num_done in (0, 9):
+        print_plan(replace(made, num_done=num_done), again="planned.toml")
+        assert f"lrbench run planned.toml --limit {36 - num_done}\n" in capsys.readouterr().out
+    print_plan(replace(made, num_done=36), again="planned.toml")
+    assert "--limit" not in capsys.readouterr().out
+
+
 def test_other_trainings_are_said_to_be_others(tmp_path, monkeypatch, capsys):
     """Rows of 4 epochs tell something of a study of 9, and it is said that they are not the same."""
     from analysis.tests.simulate import Truth, write_study
@@ -277,11 +317,9 @@ def test_a_table_fits_into_80_columns():
         until={"looks": [4, 10]},
         compare=questions,
     )
-    from dataclasses import replace
-
     from analysis.plan import sights
 
-    rows = simulate(study_of(), Truth(accuracy=0.8))
+    rows = simulate(study_of(), Truth(accuracy=0.8, run_sd=0.01, identical=False, identical_if_deterministic=False))
     made = make_plan(study, out="nowhere", device="cpu")
     shape = shape_of(study, "cpu")
     known = cost_of(shape, like(rows.assign(folder="results/x"), shape.conditions), 2)

@@ -47,6 +47,22 @@ def test_a_plan_says_what_there_is_to_do():
     ]
 
 
+def test_a_study_that_looks_has_up_to_so_many_seeds():
+    """Its looks decide how many of the 4 seeds run: none but the first two, where it ends there."""
+    study = parse_study(
+        {
+            "question": "Why?",
+            "fixed": {"workload": "digits-cnn"},
+            "grid": {"seed": "0-3", "scheduler": ["ConstantLR(1.0)", "StepLR(2)"]},
+            "until": {"looks": [2, 4]},
+        },
+        "s",
+        source="s",
+    )
+    line = plan_lines(study, Path("d"), 4, {"completed": 4}, 0, 0, Devices(), [])[1]
+    assert line == "4 trials (up to 4 seeds × 2 schedulers × 1 replicate) → d"
+
+
 def test_a_plan_says_what_is_done_already():
     """Finished trials are counted, failed ones with how to run them again, and what --limit leaves for later."""
     lines = plan({"completed": 3, "crashed": 2}, 1)

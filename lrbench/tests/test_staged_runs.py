@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import lrbench
+from analysis.advice import about_look
 from lrbench.progress import SilentReporter
 from lrbench.store import read_study_record
 from lrbench.tests.helpers.commands import finish, start
@@ -119,8 +120,28 @@ def test_a_study_that_looks_says_what_it_found_and_goes_on_from_there(tmp_path):
     rows = lrbench.load(folder)
     assert dict(zip(rows["seed"], rows["look"], strict=True)) == {0: 1, 1: 1, 2: 2}
     assert rows["tuning"].isna().all()
+    assert not any("were changed" in sentence for look in record["looks"] for sentence in look["sentences"])
     changed = folder / "study.json"
     record["looks"] = [{"look": 1, "ended": "settled"}]  # nobody trusts what stands there
     changed.write_text(json.dumps(record))
     lrbench.run_study(lrbench.read_study(study), folder, reporter=SilentReporter())
     assert len(read_study_record(folder)["looks"]) == 2
+
+
+def test_looks_that_are_changed_late_are_told(tmp_path):
+    """One look instead of two, once the rows are there: the first looks stay known until they are those again."""
+    study = lrbench.read_study(write(tmp_path / "looks.toml", UNTIL))
+    lrbench.run_study(study, tmp_path / "out", reporter=SilentReporter())
+    late = study.model_copy(update={"until": study.until.model_copy(update={"looks": [3]})})
+    for _ in range(2):
+        lrbench.run_study(late, tmp_path / "out", reporter=SilentReporter())
+        record = read_study_record(tmp_path / "out")
+        assert record["first_until"]["looks"] == [2, 3]
+        (look,) = record["looks"]
+        assert look["sentences"][-1] == (
+            "The looks were changed after the data were seen (2, 3 by obrien_fleming, now 3 by obrien_fleming): the "
+            "error rate no longer holds."
+        )
+        assert about_look(record, 1) == ("This is look 1 of 1 (at 3 seeds).", look["sentences"][-1])
+    lrbench.run_study(study, tmp_path / "out", reporter=SilentReporter())
+    assert "first_until" not in read_study_record(tmp_path / "out")

@@ -1,5 +1,6 @@
 """[tune]: every mistake in it, what each scheduler is tried at, and what is chosen, with choices worked out by hand."""
 
+import dataclasses
 import json
 import math
 import random
@@ -8,10 +9,11 @@ import pandas as pd
 import pytest
 
 from analysis.rows.conditions import MACHINE_FACTORS
+from lrbench import tuning
 from lrbench.errors import InputError
 from lrbench.factors import FACTORS, SEEDS
 from lrbench.study import Study, parse_study
-from lrbench.tuning import MACHINE, TRAINING, Tune, choose
+from lrbench.tuning import MACHINE, TRAINING, Arm, Tried, Tune, choose
 
 STEP = {"name": "StepLR", "step_size": 2, "gamma": 0.1}
 GRID = {"seed": "0-2", "scheduler": ["ConstantLR(factor=1.0)", STEP]}
@@ -201,8 +203,8 @@ TWO = Tune(seeds=[10, 11], base_lr=[])
         ([(0.1, 0.5, 0.5), (0.1, 0.5, 0.5), (0.2, 0.4, 0.25), (0.2, 0.6, 0.25)], 0.2, "highest"),
         # equal in all: the smaller rate
         ([(0.2, 0.5), (0.2, 0.5), (0.1, 0.5), (0.1, 0.5)], 0.1, "lowest"),
-        # nothing completed: the smaller rate too
-        ([(0.2, None), (0.2, None), (0.1, None), (0.1, None)], 0.1, "lowest"),
+        # nothing completed: the first candidate stays, which is no choice, and so at no edge
+        ([(0.2, None), (0.2, None), (0.1, None), (0.1, None)], 0.1, ""),
         # a single rate has no edge
         ([(0.1, 0.5), (0.1, 0.6)], 0.1, ""),
     ],
@@ -324,3 +326,15 @@ def test_rows_of_the_comparison_choose_nothing():
         (choice,) = choose(pd.concat([some, compared.assign(tuning=part)], ignore_index=True), TWO)
         assert (choice.base_lr, choice.num_trials) == (0.2, 2)
     assert choose(compared.assign(tuning=None), TWO) == []
+
+
+def test_where_every_selection_trial_failed_nothing_is_chosen():
+    """The study's own setting stays, no edge is told, and the line says that nothing could be chosen."""
+    own = Tried(base_lr=0.3, scheduler="S()", mean=math.nan, mean_val_loss=math.nan, num_seeds=0, num_failed=2)
+    lower = dataclasses.replace(own, base_lr=0.1)
+    arm = Arm(scheduler="S()", interval="epoch", candidates=())
+    found = tuning._chosen(arm, (own, lower), "final_val_accuracy", {})
+    assert (found.base_lr, found.boundary, found.nothing_completed) == (0.3, "", True)
+    assert str(found) == (
+        "S(): nothing could be chosen, all 4 selection trials failed; the study's own base_lr 0.3 stays"
+    )
