@@ -94,7 +94,7 @@ def _not_tested(compared: list[Setting]) -> tuple[str, ...]:
 
 
 def _word(setting: Setting) -> str:
-    if setting.num_seeds < 2:
+    if setting.num_seeds < 2 or setting.lost_baseline:
         return NOT_TESTABLE
     word = leading(setting).verdict
     if word in (BETTER, WORSE):

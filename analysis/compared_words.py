@@ -89,7 +89,10 @@ def _about_verdicts(setting: Setting, names: dict) -> list[str]:
     if not setting.baseline:
         c = first
         best = f"{names[c.a]} has the best mean {setting.metric.label}, {_mean(setting)}"
-        return [f"{best}; {after_colon(_told(setting, c, names))}"]
+        told = f"{best}; {after_colon(_told(setting, c, names))}"
+        gone = names.get(setting.lost_baseline, setting.lost_baseline)
+        lost = f"The question cannot be answered: {gone}, which the others were to be held against, completed no trial."
+        return [lost, told] if gone else [told]
     rest = [setting.against[arm] for arm in setting.arms if arm in setting.against and arm != first.a]
     if first.verdict in (BETTER, WORSE) or not rest:
         opening = _told(setting, first, names)

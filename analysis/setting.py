@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from analysis.rows.conditions import is_baseline
 from analysis.rows.outcomes import Outcomes
 from analysis.statistics.intervals import Estimate, no_spread, t_interval
 from analysis.statistics.power import smallest_detectable
@@ -168,6 +169,16 @@ class Setting:
         return [self.outcomes[arm] for arm in sorted(self.outcomes) if arm not in self.scores]
 
     @property
+    def lost_baseline(self) -> str:
+        """The arm that was to be the baseline and of which no trial completed; "" where there is none such."""
+        wanted = self.question.baseline
+        if self.baseline or (wanted is None and self.question.factor != "scheduler"):
+            return ""
+        gone = [arm for arm in sorted(self.outcomes) if arm not in self.scores]
+        asked = [arm for arm in gone if (is_baseline(arm) if wanted is None else str(wanted) in (arm, _class(arm)))]
+        return next(iter(asked), "")
+
+    @property
     def lost(self) -> list[Outcomes]:
         """The arms of which trials failed, by name."""
         return [
@@ -183,3 +194,7 @@ class Setting:
     def all_equal(self) -> bool:
         """Whether every two arms are exactly equal in every unit."""
         return not any(c.differences.any() or c.counted.any() for c in self.pairs.values())
+
+
+def _class(arm: str) -> str:
+    return arm.partition("(")[0]

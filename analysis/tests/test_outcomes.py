@@ -137,6 +137,16 @@ def test_a_baseline_that_diverges_lends_no_victory_that_is_not_there():
     assert any(s.startswith("ConstantLR diverged on 6 of 10 seeds") for s in answer(rows).sentences)
 
 
+def test_a_baseline_that_completes_nothing_leaves_the_question_open():
+    """Every seed of the baseline diverges: that leads, and no victory over another arm stands as the verdict."""
+    rows = failed(rows_of(), CONSTANT, range(10))
+    found = answer(rows)
+    assert found.verdict == "not testable here"
+    assert found.leading[0].startswith("The question cannot be answered: ConstantLR, which the others")
+    assert settings(rows)[0].lost_baseline == CONSTANT
+    assert settings(rows_of())[0].lost_baseline == ""
+
+
 def test_divergence_is_counted_by_seed():
     """Two repeats that diverge on one seed are one seed of ten, not two of twenty: repeats of a seed go together."""
     rows = failed(rows_of(replicates=2), STEP, [3]).assign(arm=lambda r: r["scheduler"].astype(str))
