@@ -439,10 +439,14 @@ def test_an_interrupted_audit_says_how_to_go_on(nets, capsys):
     """On stderr; the interrupt itself goes on to the command line, which exits with 130."""
     from lrbench.audit.command import audit_command
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a test before this one has left
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))  # long before ten minutes of trials are over
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        audit_command(Asked(target="nets:Plain", input="1x8x8", classes=3, batch=16, budget="10m"), Path("out"))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            audit_command(Asked(target="nets:Plain", input="1x8x8", classes=3, batch=16, budget="10m"), Path("out"))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.endswith("interrupted; the same command goes on where it stopped\n")
 
 
