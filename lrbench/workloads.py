@@ -21,7 +21,8 @@ final_accuracy is measured once, at the end, on the test images.
 
 # Each opens with its measured claim. Machine: 2 cores of an AMD EPYC with other work on them, one thread a trial, two
 # at once; torch 2.15.0, 2026-11-22. `lrbench run recipes && lrbench show results/recipes` prints the figures of
-# all but the CIFAR-10 networks: those are made for a GPU, where their recipes have not been measured yet.
+# all but the CIFAR-10 networks (`cifar10-networks` theirs, 2026-11-23): those are made for a GPU, where their recipes
+# have not been measured yet.
 WORKLOADS: dict[str, dict] = {
     # 95.8 % on the test images (SD 1.2 points, n = 5 seeds), CosineAnnealingLR; 20,500 images/s.
     "digits-cnn": {
@@ -47,7 +48,7 @@ WORKLOADS: dict[str, dict] = {
             "optimizer": {"name": "SGD", "momentum": 0.9, "weight_decay": 5e-4},
         },
     },
-    # 66 images/s on one core (n = 2 seeds); 30 and 35 % after two epochs on 900 images of CIFAR-10 (JPEG), batch 64.
+    # 62 images/s on one core (n = 2 seeds); 24 and 36 % after two epochs on 900 images of CIFAR-10 (JPEG), batch 64.
     "cifar10-resnet9": {
         "model": "lrbench.trial.models:resnet9",
         "data": "torchvision:CIFAR10",
@@ -60,7 +61,7 @@ WORKLOADS: dict[str, dict] = {
             "optimizer": {"name": "SGD", "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
         },
     },
-    # 46 images/s on one core (n = 2 seeds); 15 and 16 % after two epochs on 900 images of CIFAR-10 (JPEG), batch 64.
+    # 29 and 44 images/s on one core (2 seeds); 15 % after two epochs on 900 images of CIFAR-10 (JPEG), batch 64.
     "cifar10-resnet18": {
         "model": "lrbench.trial.models:resnet18_small_images",
         "data": "torchvision:CIFAR10",
