@@ -3,22 +3,27 @@
 What this does *not* do: compare or word the findings (`analysis.comparisons`, `analysis.compared`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import pandas as pd
 
+from analysis.choosing import are_apart, choice, chosen, diverging
+from analysis.compared_alike import caveat as about_one_schedule
+from analysis.compared_far import far_outside
+from analysis.compared_looks import again
 from analysis.compared_lost import missing_words
 from analysis.compared_words import names_of
 from analysis.comparisons import Comparison, Setting
+from analysis.going_on import MOST_SEEDS, command, more_seeds
 from analysis.page.wording import after_colon, count, known, level, listed, number
-from analysis.rows.arms import is_inert, is_tuned
-from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, describe, varied
-from analysis.sizes import plain, signed
+from analysis.rows.arms import Look, is_inert, is_tuned
+from analysis.rows.conditions import describe, varied
+from analysis.rows.timing import too_busy
+from analysis.sizes import plain
 from analysis.statistics.power import SHOWN, smallest_sign_flip_p
-from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
+from analysis.statistics.verdicts import BETTER, INCONCLUSIVE
 from lrbench.looks import looks_caveat
 
-MOST_SEEDS = 500  # more seeds than that are not worth a line of advice
 _SEEDS_FOR_SIGN_FLIP = 6
 _MOST_ADVISED = 3  # settings that have lines of their own
 _AFTER_A_LOOK = (
@@ -45,6 +50,8 @@ def caveats(rows: pd.DataFrame, found: list[Setting]) -> tuple[str, ...]:
                 _rates(rows, compared),
                 _chosen_alike(compared),
                 _few_seeds(compared),
+                far_outside(compared, names_of),
+                about_one_schedule(compared, names_of),
                 _uneven(compared),
                 _averaged(compared),
                 held_fixed(rows, {compared[0].question.factor, *compared[0].factors, *compared[0].averaged}),
@@ -54,16 +61,25 @@ def caveats(rows: pd.DataFrame, found: list[Setting]) -> tuple[str, ...]:
     )
 
 
-def about_look(record: dict, look: int) -> tuple[str, ...]:
+def about_look(record: dict, look: Look) -> tuple[str, ...]:
     """Say at which look of a study with [until] its questions were judged, and whether its looks were changed late."""
     caveat = looks_caveat(record)
-    if not look:
+    if not look.seeds:
         return (caveat,) if caveat else ()
-    looks = record["study"]["until"]["looks"]
-    which = f"This is look {look} of {len(looks)} (at {listed(looks)} seeds)"
+    planned = f"(at {listed(look.seeds)} seeds)" if len(look.seeds) > 1 else f"(at {count(look.seeds[0], 'seed')})"
+    if look.is_early:
+        begun = f", {count(look.num_begun, 'seed')} {'was' if look.num_begun == 1 else 'were'} begun"
+        begun = begun if look.num_begun else ""
+        early = f"No look is complete yet {planned}{begun}: nothing is settled, and no corrected p is given."
+        return tuple(filter(None, [early, caveat]))
+    which = f"This is look {look.number} of {len(look.seeds)} {planned}"
+    beyond = look.num_begun - look.num_seeds
+    waits = "was begun and waits" if beyond == 1 else "were begun and wait"
+    left = f"{count(beyond, 'more seed')} {waits} for look {look.number + 1}: left out here." if beyond > 0 else ""
     if caveat:
-        return (f"{which}.", caveat)
-    return (f"{which}: p-values and verdicts hold over all looks together, the 95% intervals for this one by itself.",)
+        return tuple(filter(None, [f"{which}.", left, caveat]))
+    meaning = "what a look settled stays settled, and p-values hold over all looks together; differences and their 95%"
+    return tuple(filter(None, [f"{which}: {meaning} intervals are of all seeds up to it, for this look alone.", left]))
 
 
 def _inert(rows: pd.DataFrame, compared: list[Setting]) -> str:
@@ -149,11 +165,14 @@ def one_machine(rows: pd.DataFrame) -> str:
 # -------------------------------------------------------------------------------------------------------------- advice
 
 
-def advice(rows: pd.DataFrame, found: list[Setting], looks: bool = False) -> tuple[str, ...]:
+def advice(
+    rows: pd.DataFrame, found: list[Setting], looks: bool = False, record: dict | None = None
+) -> tuple[str, ...]:
     """Return what to do, in the imperative: what to use, how many seeds are missing, what to mend first.
 
     Of several settings each of the first has its own lines, opened by its factors; where arms were tuned, only settings
     of tuned arms do. `looks` holds where the study itself says when it goes on ([until]): then no seeds are advised.
+    `record` is the study.json, if there is one.
     """
     compared = [setting for setting in found if len(setting.arms) > 1]
     if not compared:
@@ -164,7 +183,7 @@ def advice(rows: pd.DataFrame, found: list[Setting], looks: bool = False) -> tup
     alike = [setting for setting in compared if setting.tuning == first.tuning]
     lines: list[str] = []
     for setting in alike[:_MOST_ADVISED]:
-        own = _of_setting(rows, setting, looks)
+        own = _of_setting(rows, setting, looks, record or {})
         opening = f"At {describe(setting.factors)}: " if setting.factors and len(alike) > 1 else ""
         lines += [f"{opening}{after_colon(line)}" if opening else line for line in own]
     if len(alike) > _MOST_ADVISED:
@@ -174,52 +193,24 @@ def advice(rows: pd.DataFrame, found: list[Setting], looks: bool = False) -> tup
     return tuple(filter(None, [*dict.fromkeys(lines), _tune(rows, first)]))
 
 
-def _of_setting(rows: pd.DataFrame, setting: Setting, looks: bool) -> list[str]:
+def _of_setting(rows: pd.DataFrame, setting: Setting, looks: bool, record: dict) -> list[str]:
     names = names_of(setting)
+    if setting.metric.is_speed and too_busy(rows):
+        what = "the schedulers" if setting.question.factor == "scheduler" else setting.question.factor
+        timed_again = f"Time {what} again on a machine that nobody else uses before you choose by speed."
+        return [timed_again, *filter(None, [_one_sided(setting, names)])]
     found = [
-        _choice(setting, names),
-        *(_mend(setting, o, names) for o in setting.lost),
+        choice(rows, setting, names),
+        *again(setting, names),
+        *(_mend(setting, o, names) for o in setting.lost if o.arm != chosen(setting)),
         _one_sided(setting, names),
-        "" if looks else _more_seeds(rows, setting, names),
+        "" if looks else _more_seeds(rows, setting, names, record),
     ]
     return [line for line in found if line]
 
 
-def _choice(setting: Setting, names: dict) -> str:
-    """What to use: an arm that is better, the baseline where all others are worse, either where they are equivalent."""
-    if setting.num_seeds < 2 or not setting.baseline:
-        return ""
-    baseline, machine = names[setting.baseline], setting.question.factor in MACHINE_FACTORS
-    words = {arm: setting.against[arm].verdict for arm in setting.arms if arm in setting.against}
-    better = [arm for arm, word in words.items() if word == BETTER]
-    if better:
-        c = setting.against[better[0]]
-        of = " of" if setting.metric.scale == "difference" else ""
-        gain = f"{signed(setting.metric, c.estimate.value)}{of} {setting.metric.label} against {baseline}"
-        tied = [names[arm] for arm in better[1:] if not _apart(setting, better[0], arm)]
-        also = f"; {listed(tied[:3], 'or')} may be as good" if tied else ""
-        rate = f" with base_lr {setting.rates[better[0]]}" if setting.tuning else ""
-        return f"Use {names[better[0]]}{rate}: {gain}{also}."
-    if words and all(word == EQUIVALENT for word in words.values()):
-        size, label = plain(setting.metric, setting.margin), setting.metric.label
-        if machine and len(words) == 1:
-            return f"Set {setting.question.factor} as you like: it changes {label} by less than {size} here."
-        if len(words) == 1:
-            return f"Do not choose by {label}: {names[next(iter(words))]} is equivalent to {baseline} within {size}."
-        apart = "two of the others may be up to two such margins apart"
-        return f"Do not leave {baseline} for {label}: each other is equivalent to it within {size}; {apart}."
-    if words and all(word == WORSE for word in words.values()):
-        return f"Stay with {baseline}: no other is better in {setting.metric.label}."
-    return ""
-
-
-def _apart(setting: Setting, a: str, b: str) -> bool:
-    c = setting.pairs.get((a, b)) or setting.pairs.get((b, a))
-    return c is not None and c.told_apart
-
-
 def _mend(setting: Setting, o, names: dict) -> str:
-    if not o.num_diverged_seeds or setting.question.factor not in ("scheduler", "optimizer", "base_lr"):
+    if not diverging(setting, o.arm):
         return ""
     how = "its base_lr" if setting.question.factor != "base_lr" else "the rate"
     seeds = f"{o.num_diverged_seeds} of {o.diverged_seeds.n} seeds"
@@ -236,10 +227,10 @@ def _one_sided(setting: Setting, names: dict) -> str:
     return f"Look into the failures before you choose: {lost}."
 
 
-def _more_seeds(rows: pd.DataFrame, setting: Setting, names: dict) -> str:
+def _more_seeds(rows: pd.DataFrame, setting: Setting, names: dict, record: dict) -> str:
     """The seeds that would settle what matters most: the first place, or whether the best is better at all."""
     if setting.num_seeds < 2:
-        return f"Run several seeds: {_command(rows)} --set seed=0-9."
+        return f"Run several seeds: {command(rows, record)} --set seed=0-9."
     c = _of_most_interest(setting)
     if c is None:
         return ""
@@ -249,14 +240,14 @@ def _more_seeds(rows: pd.DataFrame, setting: Setting, names: dict) -> str:
         seen = f" (it would have found {best})" if best else ""
         what = f"{names[c.a]} from {names[c.b]}"
         return f"Do not hope to tell {what} by more seeds: more than {MOST_SEEDS} would be needed{seen}."
-    more = more_seeds(rows, setting.seeds, needed, per_block=setting.metric.is_speed)
+    more = more_seeds(rows, setting.seeds, needed, per_block=setting.metric.is_speed, record=record)
     if not more:
         return ""
     shown = c.judgement.settled_as == SHOWN
     do = f"show {names[c.a]} and {names[c.b]} equivalent" if shown else f"tell {names[c.a]} from {names[c.b]}"
-    odds = "four times in five if the difference is as seen"
+    odds = "enough four times in five if the difference is as large as seen"
     if not shown and len(setting.arms) > 2:
-        odds += ", and the largest of several is mostly smaller than seen"
+        odds += ", but the largest of several mostly is smaller"
     return f"Run {more[0]} to {do} ({odds}){more[1]}."
 
 
@@ -264,37 +255,12 @@ def _of_most_interest(setting: Setting) -> Comparison | None:
     """Of what is inconclusive: the best of those better than the baseline against a rival, else the best against it."""
     better = [arm for arm in setting.arms if arm in setting.against and setting.against[arm].verdict == BETTER]
     if better:
-        rivals = [arm for arm in setting.arms if arm != better[0] and not _apart(setting, better[0], arm)]
+        rivals = [arm for arm in setting.arms if arm != better[0] and not are_apart(setting, better[0], arm)]
         pairs = [setting.pairs[better[0], arm] for arm in rivals if (better[0], arm) in setting.pairs]
     else:
         pairs = [setting.against[arm] for arm in setting.arms if arm in setting.against] or setting.planned
-    return next((c for c in pairs if c.verdict == INCONCLUSIVE and not c.any_diverged), None)
-
-
-def more_seeds(rows: pd.DataFrame, seeds: Sequence[int], needed: int, per_block: bool) -> tuple[str, ...]:
-    """Return how many seeds are missing to so many seeds (or blocks: a seed's replicates are one each), and the words.
-
-    ("42 more seeds", ": lrbench run quickstart --set seed=0-49"); nothing where none is missing. The
-    second is "" where streams of seeds vary apart.
-    """
-    replicates = max(1, int(rows["replicate"].nunique())) if per_block else 1
-    in_all = -(-needed // replicates)
-    missing = in_all - len(seeds)
-    if missing <= 0:
-        return ()
-    words = count(missing, "more seed")
-    if not seeds or any((rows[name] != rows["seed"]).any() for name in SEEDS[1:]):
-        return words, ""
-    first, last = seeds[0], seeds[-1]
-    if list(seeds) == list(range(first, first + len(seeds))):
-        return words, f": {_command(rows)} --set seed={first}-{first + in_all - 1}"
-    return words, f": {_command(rows)} --set seed={','.join(map(str, seeds))},{last + 1}-{last + missing}"
-
-
-def _command(rows: pd.DataFrame) -> str:
-    """The command that runs the study again, by its name where the rows have one."""
-    names = rows["study"].dropna().unique()
-    return f"lrbench run {names[0] if len(names) == 1 else 'STUDY'}"
+    open_ = [c for c in pairs if c.verdict == INCONCLUSIVE and not setting.are_alike(c.a, c.b)]
+    return next((c for c in open_ if not c.any_diverged), None)
 
 
 def _tune(rows: pd.DataFrame, setting: Setting) -> str:

@@ -150,7 +150,18 @@ def _sentences(found: list[Schedule], rows: pd.DataFrame) -> list[str]:
     for s in found:
         if not s.open_loop:
             sentences.append(_plateau_sentence(s, names))
+    sentences += [
+        f"{listed(labels)} applied the same rates at every step: one schedule." for labels in _same(held, names)
+    ]
     return [*sentences, *_mean_sentence([s for s in found if s.base_lr > 0], names)]
+
+
+def _same(held: list[Schedule], names: dict[str, str]) -> list[list[str]]:
+    """Return the labels of open-loop schedules that took one and the same course, in groups of two or more."""
+    groups: dict[tuple, list[str]] = {}
+    for s in held:
+        groups.setdefault((s.traces[0].shape, s.traces[0].tobytes()), []).append(_label(s, names))
+    return [labels for labels in groups.values() if len(labels) > 1]
 
 
 def _mean_sentence(found: list[Schedule], names: dict[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.intervals import Estimate, break_even_interval, mismatch_bound, t_interval
+from analysis.statistics.intervals import Estimate, break_even_interval, mismatch_bound, paired_interval, t_interval
 from lrbench.diverge.steps import Mismatch, first_mismatch
 from lrbench.errors import InputError
 from lrbench.record import BY_NAME, FLAT, PRINTED
@@ -185,7 +185,7 @@ def _arm(audit: Audit, name: str, rows: pd.DataFrame, default: pd.DataFrame, pla
         speed=speed(rows),
         ratio=_to_itself(rows) if name == "default" else ratio(rows, default),
         forward_speed=float(done["forward_samples_per_second"].astype(float).median()) if len(done) else math.nan,
-        search=t_interval(extra),
+        search=paired_interval(extra),
         break_even=break_even_interval(extra, saved),
         peak_memory_mib=float(done["peak_memory_mib"].astype(float).median()) if len(done) else math.nan,
         forward=_repeats(done, "forward_repeats_identical"),
@@ -223,7 +223,7 @@ def speed(rows: pd.DataFrame) -> Estimate:
 def ratio(rows: pd.DataFrame, reference: pd.DataFrame) -> Estimate:
     """How fast does it train by the reference? Trials of one random block are paired; Student's over blocks."""
     here, there = (np.log(_timed(part)["samples_per_second"].astype(float)) for part in (rows, reference))
-    return t_interval((here - there).dropna()).map(math.exp)
+    return paired_interval((here - there).dropna()).map(math.exp)
 
 
 def _to_itself(rows: pd.DataFrame) -> Estimate:

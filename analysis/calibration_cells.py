@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.bootstrap import bca_each
-from analysis.statistics.intervals import CONFIDENCE, holm
+from analysis.statistics.intervals import CONFIDENCE, FROM_PAIRS, holm, outlying
 from analysis.statistics.noise import NOISES, arms, rivals, strangers
-from analysis.statistics.permutation import permutation_each, sign_flip_each
+from analysis.statistics.permutation import NUM_RANDOM, permutation_each, sign_flip_each
 from analysis.statistics.power import smallest_detectable, smallest_margin
 
 SEEDS = (3, 5, 6, 10, 20, 30)
@@ -22,7 +22,10 @@ BOTH, ONE, STRANGERS, SIX = "both noisy", "one noisy", "no shared seeds", "six a
 FALSE, COVERAGE, FOUND = "false positives", "coverage", "planted effect found"
 AT_MARGIN, SHOWN = "called equivalent at the margin", "equal arms shown equivalent"
 FAMILY, PART = "any false positive of six", "any false positive of three, three being real"
-STUDENT, WELCH, TOST, HOLM = "Student's t", "Welch's t", "two one-sided t", "Holm on Student's t"
+# what decides: t, and shuffled labels where a value lies far outside of the others
+PAIRED, UNPAIRED = "t or sign flips", "Welch's t or shuffles"
+TOST, HOLM = "two one-sided t", "Holm on t or sign flips"
+STUDENT, WELCH = "Student's t", "Welch's t"
 SIGN_FLIP, PERMUTATION, BCA = "sign-flip", "permutation", "BCa bootstrap"
 MANY, SOME, FEW = 8_000, 2_000, 500  # studies: in closed form, with shuffles, with resamples
 NUM_SHUFFLES, NUM_RESAMPLES = 999, 999
@@ -40,16 +43,21 @@ def paired_cells(noise: str, n: int, num_noisy: int = 2) -> list[tuple]:
     same, planted, edge = differences(0.0), differences(effect), differences(margin)
     some = MANY if n <= 6 else SOME
     flips = {"seed": n, "num_random": NUM_SHUFFLES}
+    p_same, p_truth, p_planted = (paired_each(values, **flips) for values in (same, planted - effect, planted))
     low, high = bca_each((planted[:FEW],), seed=n, num_resamples=NUM_RESAMPLES)
     where = (noise, BOTH if num_noisy == 2 else ONE, n)
     student = (STUDENT, *where)
     flipped = (SIGN_FLIP, *where)
+    deciding = (PAIRED, *where)
     found = [
+        _cell(deciding, FALSE, p_same < LEVEL, LEVEL),
+        _cell(deciding, COVERAGE, p_truth >= LEVEL, CONFIDENCE),
+        _cell(deciding, FOUND, (p_planted < LEVEL) & (planted.mean(axis=1) > 0), PLANNED),
         _cell(student, FALSE, t_p(same) < LEVEL, LEVEL),
-        _cell(student, COVERAGE, t_p(planted - effect) >= 1 - CONFIDENCE, CONFIDENCE),
+        _cell(student, COVERAGE, t_p(planted - effect) >= LEVEL, CONFIDENCE),
         _cell(student, FOUND, (t_p(planted) < LEVEL) & (planted.mean(axis=1) > 0), PLANNED),
         _cell(flipped, FALSE, sign_flip_each(same[:some], **flips) < LEVEL, LEVEL),
-        _cell(flipped, COVERAGE, sign_flip_each(planted[:some] - effect, **flips) >= 1 - CONFIDENCE, CONFIDENCE),
+        _cell(flipped, COVERAGE, sign_flip_each(planted[:some] - effect, **flips) >= LEVEL, CONFIDENCE),
         _cell(flipped, FOUND, sign_flip_each(planted[:some], **flips) < LEVEL, PLANNED),
         _cell((BCA, *where), COVERAGE, (low <= effect) & (effect <= high), CONFIDENCE),
     ]
@@ -68,11 +76,14 @@ def unpaired_cells(noise: str, n: int) -> list[tuple]:
     same, planted = (strangers(rng, NOISES[noise], (n, n), MANY, size) for size in (0.0, effect))
     centred = (planted[0] - effect, planted[1])
     low, high = bca_each([arm[:FEW] for arm in planted], seed=n, num_resamples=NUM_RESAMPLES)
-    shuffled = permutation_each(*(arm[:SOME] for arm in same), seed=n, num_random=NUM_SHUFFLES)
+    shuffles = {"seed": n, "num_random": NUM_SHUFFLES}
+    shuffled = permutation_each(*(arm[:SOME] for arm in same), **shuffles)
     where = (noise, STRANGERS, n)
     return [
+        _cell((UNPAIRED, *where), FALSE, unpaired_each(*same, **shuffles) < LEVEL, LEVEL),
+        _cell((UNPAIRED, *where), COVERAGE, unpaired_each(*centred, **shuffles) >= LEVEL, CONFIDENCE),
         _cell((WELCH, *where), FALSE, welch_each(*same) < LEVEL, LEVEL),
-        _cell((WELCH, *where), COVERAGE, welch_each(*centred) >= 1 - CONFIDENCE, CONFIDENCE),
+        _cell((WELCH, *where), COVERAGE, welch_each(*centred) >= LEVEL, CONFIDENCE),
         _cell((PERMUTATION, *where), FALSE, shuffled < LEVEL, LEVEL),
         _cell((BCA, *where), COVERAGE, (low <= effect) & (effect <= high), CONFIDENCE),
     ]
@@ -83,7 +94,8 @@ def family_cells(noise: str, n: int) -> list[tuple]:
     rng, method = _rng("family", noise, n), (HOLM, noise, SIX, n)
     equal, real = np.zeros(6), np.repeat([0.0, 2.0], 3)
     families = (rivals(rng, NOISES[noise], MANY // 2, n, effects) for effects in (equal, real))
-    none, three = (holm(t_p(family.reshape(-1, n)).reshape(-1, 6)) < LEVEL for family in families)
+    p_values = (paired_each(family.reshape(-1, n), seed=n, num_random=NUM_SHUFFLES) for family in families)
+    none, three = (holm(p.reshape(-1, 6)) < LEVEL for p in p_values)
     return [
         _cell(method, FAMILY, none.any(axis=1), LEVEL),
         _cell(method, PART, three[:, :3].any(axis=1), LEVEL),
@@ -103,8 +115,27 @@ def _rng(kind: str, noise: str, n: int, num_noisy: int = 2) -> np.random.Generat
 # ----------------------------------------------------------------------------------- the deciding p, of many studies
 
 
+def paired_each(differences: np.ndarray, seed: int = 0, num_random: int = NUM_RANDOM) -> np.ndarray:
+    """`analysis.statistics.intervals.paired_p` of many studies at once: (studies, n) → (studies,) p.
+
+    A study is covered where the p of its truth is not below the level: so the intervals are.
+    """
+    p = t_p(differences)
+    far = outlying(differences).any(axis=1) & (differences.shape[1] >= FROM_PAIRS)
+    p[far] = sign_flip_each(differences[far], seed, num_random)
+    return p
+
+
+def unpaired_each(a: np.ndarray, b: np.ndarray, seed: int = 0, num_random: int = NUM_RANDOM) -> np.ndarray:
+    """`analysis.statistics.intervals.welch_p` of many studies at once: (studies, n), (studies, m) → (studies,) p."""
+    p = welch_each(a, b)
+    far = (outlying(a).any(axis=1) | outlying(b).any(axis=1)) & (min(a.shape[1], b.shape[1]) >= FROM_PAIRS)
+    p[far] = permutation_each(a[far], b[far], seed, num_random)
+    return p
+
+
 def t_p(differences: np.ndarray) -> np.ndarray:
-    """`analysis.statistics.intervals.paired_p` of many studies at once: (studies, n) → (studies,) p."""
+    """`analysis.statistics.intervals.student_p` of many studies at once: (studies, n) → (studies,) p."""
     from scipy import special
 
     n = differences.shape[1]
@@ -126,7 +157,7 @@ def tost_each(differences: np.ndarray, margin: float) -> np.ndarray:
 
 
 def welch_each(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`analysis.statistics.intervals.welch_p` of many studies at once: (studies, n), (studies, m) → (studies,) p."""
+    """Welch's p of many studies at once, whatever lies outside: (studies, n), (studies, m) → (studies,) p."""
     from scipy import special
 
     flat = _flat(a) & _flat(b)
@@ -182,6 +213,7 @@ def _halves_cells(rows: pd.DataFrame) -> list[tuple]:
     a, b = scores[:, first].reshape(-1, half), scores[:, rest].reshape(len(scores) * len(rest), -1)
     where = ("digits: accuracy, halves of the seeds", STRANGERS, half)
     return [
+        _cell((UNPAIRED, *where), FALSE, unpaired_each(a, b) < LEVEL, LEVEL),
         _cell((WELCH, *where), FALSE, welch_each(a, b) < LEVEL, LEVEL),
         _cell((PERMUTATION, *where), FALSE, permutation_each(a, b) < LEVEL, LEVEL),
     ]
@@ -208,6 +240,7 @@ def _false_positives(where: tuple, differences: np.ndarray) -> list[tuple]:
     some = differences if differences.shape[1] <= 10 else differences[:SOME]
     flips = sign_flip_each(some, num_random=NUM_SHUFFLES)
     return [
+        _cell((PAIRED, *where), FALSE, paired_each(differences, num_random=NUM_SHUFFLES) < LEVEL, LEVEL),
         _cell((STUDENT, *where), FALSE, t_p(differences) < LEVEL, LEVEL),
         _cell((SIGN_FLIP, *where), FALSE, flips < LEVEL, LEVEL),
     ]

@@ -6,7 +6,6 @@ seeds could have seen stands beside it. What this does *not* do: compare (`analy
 (`analysis.advice`).
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ import pandas as pd
 
 from analysis import advice, sizes
 from analysis.answers import Answer
+from analysis.compared_looks import stands
 from analysis.compared_table import notes, table
 from analysis.compared_words import leading, plural, sentences
 from analysis.comparisons import STANDING, Setting, compare_all
@@ -22,7 +22,7 @@ from analysis.page.wording import after_colon, count
 from analysis.rows import conditions
 from analysis.rows.arms import at_look, comparable
 from analysis.rows.conditions import describe
-from analysis.statistics.verdicts import BETTER, INCONCLUSIVE, NOT_TESTABLE, VERDICTS, WORSE
+from analysis.statistics.verdicts import BETTER, INCONCLUSIVE, NOT_TESTABLE, WORSE, of_settings
 from lrbench.questions import Compare
 
 _MOST_LEADING = 2
@@ -38,12 +38,15 @@ def answer(
     """
     asked = list(questions) if question in questions else [question]
     at = asked.index(question)
+    first = at == 0 and (question in questions or not questions)  # the first page says once where the study stands
 
     def one_place(part: pd.DataFrame) -> Answer:
         found = compare_all(part, asked, record)[at]
         seen, look = at_look(comparable(part), record or {})
-        made = as_answer(seen, found, question, title(question), looks=look > 0)
-        return replace(made, caveats=(*advice.about_look(record or {}, look), *made.caveats))
+        made = as_answer(seen, found, question, title(question), looks=bool(look.seeds), record=record)
+        caveats = (*advice.about_look(record or {}, look), *made.caveats)
+        where = stands(record or {}, look) if made.headline and first else ""
+        return replace(made, caveats=caveats, headline=(*made.headline, *filter(None, [where])))
 
     return conditions.by_place(rows, one_place)
 
@@ -56,7 +59,14 @@ def title(question: Compare) -> str:
     return f"Do {subject} differ in {sizes.named(question.metric)} by more than the noise?"
 
 
-def as_answer(rows: pd.DataFrame, found: list[Setting], question: Compare, heading: str, looks: bool = False) -> Answer:
+def as_answer(
+    rows: pd.DataFrame,
+    found: list[Setting],
+    question: Compare,
+    heading: str,
+    looks: bool = False,
+    record: dict | None = None,
+) -> Answer:
     """Word the settings of one question; `rows` are those that they were made of, `looks` whether more are planned."""
     said = [_said(setting) for setting in found]
     told = [sentence for part in said for sentence in part]
@@ -73,17 +83,13 @@ def as_answer(rows: pd.DataFrame, found: list[Setting], question: Compare, headi
         headline=_headline(found, said) if found else (),
         verdict=_verdict(compared),
         caveats=(*_not_tested(compared), *advice.caveats(rows, found)),
-        advice=advice.advice(rows, found, looks),
+        advice=advice.advice(rows, found, looks, record),
     )
 
 
 def _verdict(compared: list[Setting]) -> str:
     """One word for all settings, or how many have which: "of 2 settings: 1 better, 1 inconclusive"."""
-    words = Counter(map(_word, compared))
-    if len(words) < 2:
-        return next(iter(words), NOT_TESTABLE)
-    parts = [f"{words[word]:,} {word}" for word in VERDICTS if word in words]
-    return f"of {len(compared):,} settings: {', '.join(parts)}"
+    return of_settings([_word(setting) for setting in compared])
 
 
 def _not_tested(compared: list[Setting]) -> tuple[str, ...]:

@@ -10,24 +10,30 @@ import pandas as pd
 from analysis.comparisons import Comparison, Setting
 from analysis.page.wording import DASH, level
 from analysis.rows.outcomes import Outcomes
-from analysis.statistics.intervals import Estimate, t_interval
+from analysis.statistics.intervals import Estimate, paired_interval, t_interval
 
 HOW = (
     "Differences are paired by seed (mean over replicates and machine factors within a seed); intervals are Student's "
-    "over seeds (95%) and not corrected for their number; p-values are those of the paired t-test, Holm-corrected: "
-    "over the comparisons with the baseline, all settings and all questions of one family together, and by itself over "
-    "all pairs of the others; tuned and default rates are corrected apart. P(better) counts the seeds on which an arm "
-    "beats the baseline, ties half, with exact bounds."
+    "over seeds (95%) and not corrected for their number; p-values are those of the paired t-test; where a seed lies "
+    "far outside of the others, both are those of sign flips. P-values are Holm-corrected: over the comparisons with "
+    "the baseline, all settings and all questions of one family together, and by itself over all pairs of the others; "
+    "tuned and default rates are corrected apart. P(better) counts the seeds on which an arm beats the baseline, ties "
+    "half, with exact bounds."
 )
 HOW_RATIO = (
     "Differences are of logarithms, paired inside random blocks of trials that had their device alone; intervals are "
-    "Student's over blocks (95%) and not corrected for their number; p-values are those of the paired t-test, "
-    "Holm-corrected over all comparisons of one family."
+    "Student's over blocks (95%) and not corrected for their number; p-values are those of the paired t-test; where a "
+    "block lies far outside of the others, both are those of sign flips. P-values are Holm-corrected over all "
+    "comparisons of one family."
 )
 VERDICTS = (
     'A verdict is "better" or "worse" where the corrected p is below 5%, "equivalent within margin" where two '
     'one-sided tests at 5% put the difference inside the margin, else "inconclusive". A margin in seed SDs is that of '
     "the seeds here: the root of the median variance over the arms."
+)
+LOOKS = (
+    "Seeds were added in looks: a verdict is that of the first look that settled it, and the differences, their "
+    'intervals and p-values are of all seeds; where these by themselves say otherwise, "verdict now" says what.'
 )
 MEANINGFUL = (
     "An arm is meaningfully better where P(better) is above a half for certain and may be above three quarters (lower "
@@ -51,6 +57,8 @@ def notes(compared: list[Setting]) -> tuple[str, ...]:
         found.append(VERDICTS)
     if any(setting.num_seeds > 1 and setting.against for setting in compared):
         found.append(MEANINGFUL)
+    if any(c.settled.num_looks > 1 for setting in compared for c in setting.pairs.values()):
+        found.append(LOOKS)
     if guess:
         found.append(COUNTED.format(guess=guess))
     return tuple(found)
@@ -59,6 +67,8 @@ def notes(compared: list[Setting]) -> tuple[str, ...]:
 def table(found: list[Setting]) -> pd.DataFrame:
     """Return one row for each setting and arm, best first; columns that say nothing anywhere are left out."""
     made = pd.DataFrame([record for setting in found for record in _records(setting)])
+    unsaid = [c for c in _LOOKS if c in made and made[c].fillna(DASH).eq(DASH).all()]
+    made = made.drop(columns=unsaid)
     if not any(setting.lost for setting in found):
         return made.drop(columns=[c for c in _LOST if c in made])
     empty = [c for c in _LOST if c in made and (made[c].isna().all() or (c.startswith("num_") and not made[c].any()))]
@@ -120,7 +130,7 @@ def _against(setting: Setting, c: Comparison | None) -> dict:
     record = _difference("to_baseline", setting, c)
     if c is None or not len(c.differences):
         nothing = dict.fromkeys(("better_share", "better_share_low", "better_share_high", "equivalence_p"), math.nan)
-        return record | nothing | {"meaningful": DASH, "verdict": DASH if c is None else c.verdict}
+        return record | nothing | {"meaningful": DASH, "verdict": DASH if c is None else c.verdict, **_look(c)}
     share = c.counted_judgement.better_share  # on a seed on which it diverged an arm is not the better one
     return record | {
         "better_share": share.value,
@@ -129,7 +139,17 @@ def _against(setting: Setting, c: Comparison | None) -> dict:
         "meaningful": "yes" if c.counted_judgement.meaningfully_better else "no",
         "equivalence_p": c.judgement.equivalence_p if c.differences.any() and c.judgement.n > 1 else math.nan,
         "verdict": c.verdict,
+        **_look(c),
     }
+
+
+def _look(c: Comparison | None) -> dict:
+    """The look that settled a comparison, and what all seeds by themselves say where they disagree."""
+    if c is None or c.settled.num_looks < 2:
+        return dict.fromkeys(_LOOKS, DASH)
+    at = c.settled
+    where = f"look {at.look} of {at.num_looks}, {at.num_seeds} seeds"
+    return {"settled_at": where, "verdict_now": c.verdict_now if c.disputed else DASH}
 
 
 def _difference(name: str, setting: Setting, c: Comparison | None, sign: int = 1) -> dict:
@@ -137,13 +157,14 @@ def _difference(name: str, setting: Setting, c: Comparison | None, sign: int = 1
     column = f"{name}_ratio" if setting.metric.scale == "ratio" else f"{name}_{setting.metric.unit}"
     if c is None or not len(c.differences):
         return dict.fromkeys((column, f"{column}_low", f"{column}_high", f"{name}_p"), math.nan)
-    estimate = t_interval(sign * c.differences)
+    estimate = paired_interval(sign * c.differences)
     shown = estimate.n > 1 and c.differences.any()  # arms that are equal on every seed want no p
     p = c.shown_p if shown else math.nan
     estimate = estimate.map(math.exp) if setting.metric.scale == "ratio" else estimate
     return {column: estimate.value, f"{column}_low": estimate.low, f"{column}_high": estimate.high, f"{name}_p": p}
 
 
+_LOOKS = ("settled_at", "verdict_now")
 _LOST = ("num_diverged_seeds", "diverged_share", "diverged_share_low", "diverged_share_high", "num_missing_trials")
 _LOST += tuple(f"with_diverged_{unit}{end}" for unit in ("points", "nats") for end in ("", "_low", "_high"))
 

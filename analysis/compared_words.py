@@ -5,9 +5,11 @@ this does *not* do: compare (`analysis.comparisons`), or choose what stands firs
 """
 
 from analysis import sizes
+from analysis.compared_alike import about_alike, why_all_equal
+from analysis.compared_looks import EARLY, all_settled_words, p_words, settled_briefly, settled_words
 from analysis.compared_lost import about_lost, unit_of, who_diverged, withheld
 from analysis.comparisons import Comparison, Setting
-from analysis.page.wording import after_colon, count, known, listed
+from analysis.page.wording import after_colon, all_others, count, known, listed
 from analysis.rows.arms import called
 from analysis.sizes import bare, plain, signed
 from analysis.statistics.power import SHOWN
@@ -58,12 +60,15 @@ def sentences(setting: Setting) -> list[str]:
         value = sizes.value(metric, setting.scores[best].mean())
         first = f"{names[best]} came first with {value}, but the spread over seeds is unknown"
         one = "scheduler" if setting.question.factor == "scheduler" else f"level of {setting.question.factor}"
-        return [f'With one seed no {one} can be told from another: {first}. Add seed = "0-9" under [grid].', *lost]
+        planned = any(c.is_early for c in setting.pairs.values())  # the study adds seeds by itself
+        more = "." if planned else '. Add seed = "0-9" under [grid].'
+        return [f"With one seed no {one} can be told from another: {first}{more}", *lost]
     if setting.all_equal:
         value = sizes.value(metric, setting.scores[best].mean())
         text = f"On every {unit_of(setting)} all {plural(setting.question)} ended at exactly the same {metric.label}"
-        return [f"{text}, {value} on average: this workload does not tell them apart.", *lost]
-    return [*_about_verdicts(setting, names), *lost, *_about_ties(setting, names), *_about_power(setting, names)]
+        return [f"{text}, {value} on average: {why_all_equal(setting)}.", *about_alike(setting, names), *lost]
+    verdicts = [*_about_verdicts(setting, names), *about_alike(setting, names)]
+    return [*verdicts, *lost, *_about_ties(setting, names), *_about_power(setting, names)]
 
 
 def _mean(setting: Setting) -> str:
@@ -97,7 +102,9 @@ def _about_verdicts(setting: Setting, names: dict) -> list[str]:
     if first.verdict in (BETTER, WORSE) or not rest:
         opening = _told(setting, first, names)
     elif all(c.verdict == EQUIVALENT for c in setting.against.values()):
-        text = f"All {len(setting.against)} others are equivalent to {names[setting.baseline]} within {margin(setting)}"
+        who = all_others(len(setting.against))
+        text = f"{who} are equivalent to {names[setting.baseline]} within {margin(setting)}"
+        text += all_settled_words(setting, list(setting.against.values()), names)
         return [f"{text}; the largest difference is {_difference(setting, first, names)}."]
     else:
         return [*_about_none(setting, names), *_about_rest(setting, first, rest, names)]
@@ -114,6 +121,8 @@ def _about_none(setting: Setting, names: dict) -> list[str]:
     of = "scheduler" if setting.question.factor == "scheduler" else f"level of {setting.question.factor}"
     first = max(left, key=_size)
     what = f"No {'other ' if said else ''}{of}"
+    if first.is_early:
+        what = f"{EARLY[0].upper()}{EARLY[1:]}, so {after_colon(what)}"
     text = f"{what} can be told from {names[setting.baseline]} with {seeds_of(setting, left)}"
     matters = f"; what would matter is {margin(setting)}" if known(setting.margin) else ""
     return [*said, f"{text}; the largest difference is {_difference(setting, first, names)}{matters}."]
@@ -148,25 +157,25 @@ def _bare(setting: Setting, c: Comparison) -> str:
     if not known(c.estimate.value):
         return "no seed in common"
     of = " of the completed trials" if c.any_diverged else ""
-    return f"{signed(setting.metric, c.estimate.value)}{of}"
+    return "; ".join(filter(None, [f"{signed(setting.metric, c.estimate.value)}{of}", settled_briefly(c)]))
 
 
 def _told(setting: Setting, c: Comparison, names: dict) -> str:
     """One comparison in a sentence: verdict, size, interval, n."""
     metric, a, b = setting.metric, names[c.a], names[c.b]
     label = "" if metric.name == "final_accuracy" else f" in {metric.label}"
-    word = c.verdict
+    word, settled = c.verdict, settled_words(setting, c)
     if word in (BETTER, WORSE):
         small = f", and shown to be less than {margin(setting)}" if c.judgement.negligible else ""
-        return f"{a} is {word} than {b}{label}: {_size_words(setting, c)}{small}."
+        return f"{a} is {word} than {b}{label}{settled}: {_size_words(setting, c)}{small}."
     if word == EQUIVALENT:
-        return f"{a} and {b} are equivalent{label} within {margin(setting)}: {_size_words(setting, c)}."
+        return f"{a} and {b} are equivalent{label} within {margin(setting)}{settled}: {_size_words(setting, c)}."
     if c.is_noise and c.estimate.bounded:
         flag = f"{setting.question.factor} does nothing on a CPU"
         return f"{a} against {b} is not testable here{label}, for {flag}: noise of {_size_words(setting, c)}."
     if word == NOT_TESTABLE or not c.estimate.bounded:
         return f"{a} against {b} is not testable here{label}: {_untestable(setting, c)}."
-    why = f", for {who_diverged(setting, c, names)}" if c.withdrawn else ""
+    why = f", for {who_diverged(setting, c, names)}" if c.withdrawn else f", for {EARLY}" if c.is_early else ""
     size = f"{_size_words(setting, c)}{_settled_by(setting, c)}"
     return f"{a} against {b} is inconclusive{label}{why}: {size}."
 
@@ -190,9 +199,9 @@ def _size_words(setting: Setting, c: Comparison) -> str:
     interval = f"95% interval {bare(metric, e.low)} to {bare(metric, e.high)}"
     seeds = f"{count(e.n, unit_of(setting))}, better on {wins} of {e.n}"
     size = f"{'of the completed trials ' if c.any_diverged else ''}{signed(metric, e.value)}"
-    if c.verdict == EQUIVALENT or c.is_noise or c.withdrawn:
+    if c.verdict == EQUIVALENT or c.is_noise or not known(c.shown_p):
         return f"{size} ({interval}; {seeds})"
-    return f"{size} ({interval}; {seeds}; Holm-corrected p {_p(c.shown_p)})"
+    return f"{size} ({interval}; {seeds}; Holm-corrected p {p_words(c.shown_p)})"
 
 
 def _settled_by(setting: Setting, c: Comparison) -> str:
@@ -218,10 +227,6 @@ def margin(setting: Setting) -> str:
 
 def _difference(setting: Setting, c: Comparison, names: dict) -> str:
     return f"{names[c.a]} {_size_words(setting, c)}"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def _about_ties(setting: Setting, names: dict) -> list[str]:

@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 
 from analysis.page.wording import level, listed
-from analysis.rows.arms import arm_names, at_look, comparable, is_inert, is_tuned, telling
+from analysis.rows.alike import applied_alike
+from analysis.rows.arms import Look, arm_names, at_look, comparable, is_inert, is_tuned, telling, up_to
 from analysis.rows.cells import Cells
 from analysis.rows.conditions import FACTORS, MACHINE_FACTORS, SCHEDULE, group_ids, is_baseline, levels, varied
 from analysis.rows.outcomes import guessing, outcomes
-from analysis.setting import SIGNIFICANT, Comparison, Setting
+from analysis.setting import SETTLING, SIGNIFICANT, Comparison, Setting, Settled
 from analysis.statistics.intervals import holm, paired_p
 from analysis.statistics.spending import overall_p, t_levels
-from analysis.statistics.verdicts import seed_sd
+from analysis.statistics.verdicts import EQUIVALENT, seed_sd
 from lrbench.metrics import find_metric
 from lrbench.questions import Compare, margin_of
 from lrbench.stages import BOTH, DEFAULT, TUNED
@@ -58,10 +59,23 @@ def compare(rows: pd.DataFrame, question: Compare = STANDING, record: dict | Non
 def compare_all(rows: pd.DataFrame, questions: Sequence[Compare], record: dict | None = None) -> list[list[Setting]]:
     """Return the settings of each question, p-values corrected over all comparisons of the questions of one family.
 
-    Tuned and default trials answer two questions, so each has a family of its own.
+    Tuned and default trials answer two questions, so each has a family of its own. In a study with [until] (`record`,
+    its study.json) these are of the last complete look, and what a look settled stays settled: the looks before are
+    judged again, from the rows that they had.
     """
     record = record or {}
     rows, look = at_look(rows, record)
+    found = _judged(rows, questions, record, look)
+    if not look.number:
+        return found
+    before = [
+        _judged(up_to(rows, record, n), questions, record, replace(look, number=n)) for n in range(1, look.number)
+    ]
+    return _settled([*before, found], look)
+
+
+def _judged(rows: pd.DataFrame, questions: Sequence[Compare], record: dict, look: Look) -> list[list[Setting]]:
+    """Return the settings of each question as the rows of one look have them, corrected over families and looks."""
     found = [_settings(rows, question, record) for question in questions]
     families: dict[tuple, list[tuple[int, int]]] = {}
     for q, question in enumerate(questions):
@@ -123,6 +137,7 @@ def _setting(question: Compare, factors: dict, tuning: str, rows: pd.DataFrame, 
             a=a,
             b=b,
             differences=table.differences(a, b),
+            seeds=table.seeds_of(a, b),
             corrected_p=math.nan,
             margin=margin,
             higher_is_better=metric.higher_is_better,
@@ -149,6 +164,7 @@ def _setting(question: Compare, factors: dict, tuning: str, rows: pd.DataFrame, 
         seeds=tuple(sorted(int(seed) for seed in usable["seed"].dropna().unique())),
         against={arm: comparison(arm, baseline) for arm in others if baseline},
         pairs={pair: comparison(*pair) for pair in combinations(others, 2)},
+        alike=applied_alike(usable) if question.factor == "scheduler" else (),
     )
 
 
@@ -189,7 +205,7 @@ def _margin(question: Compare, scores: pd.DataFrame) -> float:
 # --------------------------------------------------------------------------------------------------------- correction
 
 
-def _corrected(family: list[Setting], record: dict, look: int) -> list[Setting]:
+def _corrected(family: list[Setting], record: dict, look: Look) -> list[Setting]:
     """Correct the p-values of the settings' comparisons, those with a baseline and those without it each by Holm."""
     against = _with_p([c for setting in family for c in setting.against.values()], record, look)
     among = _with_p([c for setting in family for c in setting.pairs.values()], record, look)
@@ -201,30 +217,81 @@ def _corrected(family: list[Setting], record: dict, look: int) -> list[Setting]:
     return found
 
 
-def _with_p(comparisons: list[Comparison], record: dict, look: int):
+def _with_p(comparisons: list[Comparison], record: dict, look: Look):
     """Yield the comparisons with their p corrected over all of them, and so with the diverged trials counted."""
     p_values = holm([_p_over_looks(c.differences, record, look) for c in comparisons])
     diverged = any(c.any_diverged for c in comparisons)
     counted = holm([_p_over_looks(c.counted, record, look) for c in comparisons]) if diverged else p_values
-    level = _level_of(record, look)
+    shared = {"family_size": len(comparisons), "equivalence_level": _level_of(record, look), "is_early": look.is_early}
     for c, p, q in zip(comparisons, p_values, counted, strict=True):
-        size = len(comparisons)
-        yield replace(c, corrected_p=float(p), counted_p=float(q), family_size=size, equivalence_level=level)
+        yield replace(c, corrected_p=float(p), counted_p=float(q), **shared)
 
 
-def _p_over_looks(differences: np.ndarray, record: dict, look: int) -> float:
+def _p_over_looks(differences: np.ndarray, record: dict, look: Look) -> float:
     """The p of the paired t-test; of a study that looks several times, the level at which its looks would end it."""
     p = paired_p(differences)
-    until = record["study"]["until"] if look else None
-    return overall_p(p, until["looks"], until["spending"], look) if until and p < 1 else p
+    if not look.seeds or p >= 1:
+        return p
+    return overall_p(p, look.seeds, record["study"]["until"]["spending"], max(1, look.number))
 
 
-def _level_of(record: dict, look: int) -> float:
-    until = record["study"]["until"] if look else None
-    return float(t_levels(until["looks"], until["spending"], SIGNIFICANT)[look - 1]) if until else SIGNIFICANT
+def _level_of(record: dict, look: Look) -> float:
+    if not look.seeds:
+        return SIGNIFICANT
+    return float(t_levels(look.seeds, record["study"]["until"]["spending"], SIGNIFICANT)[max(1, look.number) - 1])
 
 
 def _best_first(order: list[str], found: list[Comparison]) -> dict[tuple[str, str], Comparison]:
     """Key comparisons by (better arm, worse arm), each turned round where it stands the other way."""
     turned = [c if order.index(c.a) < order.index(c.b) else c.turned for c in found]
     return {(c.a, c.b): c for c in turned}
+
+
+# -------------------------------------------------------------------------------------------------------------- looks
+
+
+def _settled(looks: list[list[list[Setting]]], look: Look) -> list[list[Setting]]:
+    """Return the settings of the last of these looks, each comparison with what the first look to settle it found.
+
+    What is rejected at any look is rejected by Holm's procedure over the smallest of the looks' overall p-values too,
+    and these hold over all looks, so a family's error stays at 5 % (Maurer and Bretz, 2013).
+    """
+    first: dict[tuple, tuple[Comparison, Settled]] = {}
+    for number, found in enumerate(looks, 1):
+        for key, c in _every(found):
+            if c.verdict_now in SETTLING:
+                first.setdefault(key, (c, _as_settled(c, number, look)))
+
+    def with_settled(q: int, setting: Setting, c: Comparison) -> Comparison:
+        then, settled = first.get(_key(q, setting, c), (c, Settled()))
+        held = replace(then, settled=settled)
+        return replace(c, settled=(held if then.a == c.a else held.turned).settled)
+
+    return [
+        [
+            replace(
+                setting,
+                against={arm: with_settled(q, setting, c) for arm, c in setting.against.items()},
+                pairs={pair: with_settled(q, setting, c) for pair, c in setting.pairs.items()},
+            )
+            for setting in settings
+        ]
+        for q, settings in enumerate(looks[-1])
+    ]
+
+
+def _as_settled(c: Comparison, number: int, look: Look) -> Settled:
+    p = math.nan if c.verdict_now == EQUIVALENT else c.shown_p
+    return Settled(word=c.verdict_now, look=number, num_looks=len(look.seeds), num_seeds=look.seeds[number - 1], p=p)
+
+
+def _every(found: list[list[Setting]]):
+    """Yield every comparison of two arms with its key, the same at every look."""
+    for q, settings in enumerate(found):
+        for setting in settings:
+            for c in setting.pairs.values():
+                yield _key(q, setting, c), c
+
+
+def _key(q: int, setting: Setting, c: Comparison) -> tuple:
+    return q, setting.tuning, repr(setting.factors), frozenset((c.a, c.b))

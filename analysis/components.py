@@ -8,7 +8,6 @@ would have undone and what they would not; and each scheduler's spread is set ag
 
 import math
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,12 @@ from analysis import figures
 from analysis.answers import Answer
 from analysis.page.wording import after_colon, count, known, level, listed, number, percent, points
 from analysis.rows import conditions
-from analysis.rows.conditions import completed, group_ids, short_names
-from analysis.rows.outcomes import Outcomes
-from analysis.rows.seed_tables import Part, machine_note, parts
-from analysis.statistics.dispersion import LEVEL, Dispersion, compare_spreads
-from analysis.statistics.intervals import holm, sd_interval
-from analysis.statistics.luck import Luck, distribution_sd_of, labels_of, luck, share_of
-from analysis.statistics.nested import Components, seeds_and_runs
+from analysis.rows.conditions import completed, short_names
+from analysis.rows.seed_tables import machine_note, parts
+from analysis.rows.spreads import Source, sources
+from analysis.statistics.dispersion import LEVEL
+from analysis.statistics.intervals import sd_interval
+from analysis.statistics.luck import distribution_sd_of, share_of
 
 TITLE = "Where does the spread of accuracy come from?"
 NESTED = ("predictions",)
@@ -43,19 +41,6 @@ BOUND = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """One scheduler's spread at one setting: seeds and repeats, luck, and its ratio to the baseline's with Holm's p."""
-
-    part: Part
-    arm: str
-    components: Components
-    luck: Luck
-    against: Dispersion | None
-    corrected_p: float
-    diverged: Outcomes | None
-
-
 def applies(rows: pd.DataFrame) -> bool:
     """Return whether some scheduler has two seeds or more at one setting."""
     done = completed(rows)
@@ -68,57 +53,6 @@ def applies(rows: pd.DataFrame) -> bool:
 def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:
     """Return how far seeds, repeats and the choice of test images spread accuracy, scheduler by scheduler."""
     return conditions.by_place(rows, lambda here: _one_place(here, record or {}))
-
-
-def sources(rows: pd.DataFrame, record: dict | None = None) -> list[Source]:
-    """Return the spread of each scheduler at each setting that has an accuracy."""
-    return [source for part in parts(rows, record or {}) for source in _of_part(part)]
-
-
-def _of_part(part: Part) -> list[Source]:
-    part = part.at_reference()
-    usable = completed(part.rows)
-    usable = usable[usable["final_accuracy"].notna()]
-    if usable.empty:
-        return []
-    runs = part.first_trials()
-    runs = runs[(runs["status"] == "completed") & runs["final_accuracy"].notna()]
-    table = runs.pivot_table(index="unit", columns="arm", values="final_accuracy", observed=True)
-    labels = _labels(runs)
-    against = {
-        arm: compare_spreads(shared[arm], shared[part.baseline], paired=True)
-        for arm in table
-        if arm != part.baseline and part.baseline in table and len(shared := table[[arm, part.baseline]].dropna()) > 2
-    }
-    testable = {arm: found.p for arm, found in against.items() if known(found.p)}
-    corrected = dict(zip(testable, map(float, holm(list(testable.values()))), strict=True))
-    return [
-        Source(
-            part=part,
-            arm=arm,
-            components=seeds_and_runs(mine["final_accuracy"], group_ids(mine, ("unit",)), np.zeros(len(mine))),
-            luck=_luck(runs[runs["arm"] == arm], labels),
-            against=against.get(arm),
-            corrected_p=corrected.get(arm, math.nan),
-            diverged=part.diverged.get(arm),
-        )
-        for arm in part.arms
-        if len(mine := usable[usable["arm"] == arm])
-    ]
-
-
-def _labels(runs: pd.DataFrame) -> np.ndarray:
-    have = runs[runs["predictions"].notna()] if "predictions" in runs else runs[:0]
-    if have.empty or have["predictions"].map(len).nunique() > 1:
-        return np.empty(0, dtype=int)
-    return labels_of(have)
-
-
-def _luck(runs: pd.DataFrame, labels: np.ndarray) -> Luck:
-    have = runs[runs["predictions"].notna()] if "predictions" in runs else runs[:0]
-    if have.empty or have["predictions"].map(len).nunique() > 1:
-        return luck(np.empty((0, 1)), [], labels)
-    return luck(np.stack(list(have["predictions"])), have["final_accuracy"], labels)
 
 
 # ------------------------------------------------------------------------------------------------------------- words
@@ -186,18 +120,18 @@ def _about_luck(group: list[Source]) -> list[str]:
     share, up_to = share_of(images, spread), "" if exact else "at most "
     whose = "95% interval" if exact else "the bound's own 95% interval"
     num_seeds = _seeds([each.total.n + 1 for each in lucks])
-    over = f" over {count(len(lucks), 'scheduler')}" if len(lucks) > 1 else ""
+    over = f"root mean square of {count(len(lucks), 'scheduler')}, {num_seeds} each" if len(lucks) > 1 else num_seeds
     text = (
-        f"Of the variance of accuracy over seeds {up_to}{percent(share.value, 0)} ({whose} {percent(share.low, 0)} to "
-        f"{percent(share.high, 0)}) is luck of which {lucks[0].num_images:,} images are in the test set: an SD of "
-        f"{up_to}{_sd(images)} points out of {_sd(total)} (root mean squares{over}, {num_seeds} each)"
+        f"Seeds spread accuracy by an SD of {_sd(total)} points ({over}); {up_to}{percent(share.value, 0)} of that "
+        f"variance ({whose} {percent(share.low, 0)} to {percent(share.high, 0)}) is luck of which "
+        f"{lucks[0].num_images:,} images are in the test set, {up_to}{_sd(images)} points as an SD"
     )
     left = spread.map(lambda sd: distribution_sd_of(sd, images, lucks[0].num_images))
     if not exact and _sd(left.value) == _sd(0.0):
         return [f"{text}."]
     least = "" if exact else "at least "
     ends = f" ({whose} {_sd(left.low)} to {_sd(left.high)})"
-    return [f"{text}; on test images without end {least}{_sd(left.value)} points{ends} would be left."]
+    return [f"{text}; with endless test images {least}{_sd(left.value)} points{ends} would be left."]
 
 
 def _seeds(amounts: list[int]) -> str:

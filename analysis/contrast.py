@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.page.wording import level
-from analysis.statistics.intervals import Estimate, break_even_interval, t_interval
+from analysis.statistics.intervals import Estimate, break_even_interval, paired_interval
 from analysis.statistics.verdicts import Judgement, judge
 
 MARGIN = math.log1p(0.02)  # what a flag may cost before it matters
@@ -42,7 +42,7 @@ class Contrast:
     @cached_property
     def ratio(self) -> Estimate:
         """The ratio of samples_per_second: block means of the log-ratios, Student's interval over blocks."""
-        return t_interval(self.blocks).map(math.exp)
+        return paired_interval(self.blocks).map(math.exp)
 
     @cached_property
     def judgement(self) -> Judgement:

@@ -132,14 +132,19 @@ def _read_side(name: str, folder: Path) -> Side:
 
 def _without_same_runs(a: Side, b: Side) -> tuple[int, list[Side]]:
     """Take out trials that are one run in both folders, as in a copy: compared with itself a run tells nothing."""
-    keys = ["trial_id", "hostname", "started_at"]
-    known_both = [side.rows.dropna(subset=["started_at"])[keys].astype(str).agg("\n".join, axis=1) for side in (a, b)]
+    known_both = [_runs(side.rows.dropna(subset=["started_at"])) for side in (a, b)]
     same = set(known_both[0]) & set(known_both[1])
     sides = []
     for side, key in zip((a, b), known_both, strict=True):
         ours = key.isin(same).reindex(side.rows.index, fill_value=False)
         sides.append(Side(**{**vars(side), "rows": side.rows[~ours]}))
     return len(same), sides
+
+
+def _runs(rows: pd.DataFrame) -> pd.Series:
+    """Name each run as no other is: which trial, where and when."""
+    trial, where, when = (rows[name].astype(str) for name in ("trial_id", "hostname", "started_at"))
+    return trial + "\n" + where + "\n" + when
 
 
 # ----------------------------------------------------------------------------------------------------------- matching

@@ -22,8 +22,8 @@ from analysis.statistics.verdicts import Judgement, judge, seed_sd
 TITLE = "What changed in accuracy?"
 HOW = (
     "Differences are B less A on the same seed (mean over replicates and conditions within a seed); intervals are "
-    "Student's over seeds (95%). The margin is one standard deviation over the seeds of A. The p-values of single "
-    "schedulers are corrected by Holm's method."
+    "Student's over seeds (95%), and those of sign flips where a seed lies far outside of the others. The margin is "
+    "one standard deviation over the seeds of A. The p-values of single schedulers are corrected by Holm's method."
 )
 
 

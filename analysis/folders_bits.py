@@ -7,6 +7,7 @@ the operator (`lrbench diverge`).
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from analysis.folders import Matched, Side
 from analysis.page.wording import DASH, count, known, listed, number, percent
 from analysis.rows import sameness
 from analysis.rows.conditions import completed
+from analysis.rows.nested import read_nested
 from analysis.rows.replicates import digested, replicate_pairs
 from analysis.rows.sameness import DIGESTS, Sameness
 from analysis.statistics.intervals import mismatch_bound
@@ -83,15 +85,21 @@ def both_completed(matched: Matched, columns: list[str]) -> pd.DataFrame:
 def _followed(matched: Matched, apart: pd.DataFrame) -> tuple[Sameness, ...]:
     if apart.empty:
         return ()
-    from lrbench.store import load
-
-    columns = ["trial_id", *sameness.FLAT, *sameness.NESTED]
-    rows = []
-    for side, ids in ((matched.a, apart["trial_id"]), (matched.b, apart["trial_id_b"])):
-        every = load(side.folder, columns)
-        rows.append(every[every["trial_id"].isin(set(ids))].set_index("trial_id"))
+    rows = [_read(side.folder, set(ids)) for side, ids in zip((matched.a, matched.b), _ids(apart), strict=True)]
     firsts, seconds = (part.loc[ids].to_dict("records") for part, ids in zip(rows, _ids(apart), strict=True))
     return tuple(sameness.compare(a, b) for a, b in zip(firsts, seconds, strict=True))
+
+
+def _read(folder: Path, trial_ids: set[str]) -> pd.DataFrame:
+    """Return the rows of these trials by trial_id, with all that is compared; of a large folder little else is read."""
+    from lrbench.store import load
+
+    columns = [*sameness.FLAT, *sameness.NESTED]
+    found = read_nested(folder, columns, trial_ids)
+    if len(found) < len(trial_ids):  # a run that goes on has the others in its journal
+        found = load(folder, ["trial_id", *columns])
+        found = found[found["trial_id"].isin(trial_ids)]
+    return found.set_index("trial_id")
 
 
 def _ids(apart: pd.DataFrame) -> tuple[list, list]:

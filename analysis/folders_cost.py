@@ -18,7 +18,7 @@ from analysis.folders import Matched, worded
 from analysis.page.wording import count, number, percent
 from analysis.rows.conditions import FACTORS, MACHINE_FACTORS, completed, describe, short_names, varied
 from analysis.statistics import verdicts
-from analysis.statistics.intervals import Estimate, holm
+from analysis.statistics.intervals import Estimate, holm, welch_error, welch_interval, welch_p
 from analysis.throughput import timed
 from lrbench.metrics import METRICS
 
@@ -29,7 +29,8 @@ COSTS = ("samples_per_second", "first_step_seconds", "peak_memory_mib", "energy_
 HOW = (
     "Ratios are B over A: of the geometric means over blocks, each block being the mean of the logarithms of the "
     "conditions that both folders have. Blocks of two folders share no conditions, so they are not paired: intervals "
-    "are Welch's (95%). Those of single conditions have p-values corrected by Holm's method over conditions."
+    "are Welch's (95%), and a permutation test's where one block lies far outside of the others. Those of single "
+    "conditions have p-values corrected by Holm's method over conditions."
 )
 ONE_TIME = (
     "Each folder is one stretch of time on its machine: an interval covers what varied within it, not what changes "
@@ -85,22 +86,12 @@ def welch(a, b) -> tuple[Estimate, float, float, float]:
     """How far apart are the means of two samples that may scatter differently? (n,), (m,) → b less a. Welch (1947).
 
     Returns (Estimate, two-sided p, degrees of freedom, standard error). With fewer than two values in one, or no
-    spread in both, the interval is unbounded and p is nan: t would claim certainty from nothing.
+    spread in both, the interval is unbounded and p is nan: t would claim certainty from nothing. Where a value lies
+    far outside of the others, interval and p are a permutation test's (`analysis.statistics.intervals.welch_p`).
     """
-    from scipy import stats
-
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    n = min(len(a), len(b))
-    value = float(b.mean() - a.mean()) if n else math.nan
-    parts = [x.var(ddof=1) / len(x) if len(x) > 1 else math.nan for x in (a, b)]
-    squared = sum(parts)
-    if not squared > 0:
-        return Estimate(value=value, low=-math.inf, high=math.inf, n=n), math.nan, math.nan, math.nan
-    degrees = squared**2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True))
-    error = math.sqrt(squared)
-    half = float(stats.t.ppf(0.975, degrees)) * error
-    p = float(2 * stats.t.sf(abs(value) / error, degrees))
-    return Estimate(value=value, low=value - half, high=value + half, n=n), p, float(degrees), error
+    error, degrees = welch_error(a, b)
+    return welch_interval(b, a), math.nan if math.isnan(error) else welch_p(b, a), degrees, error
 
 
 def ratios(matched: Matched) -> list[Ratio]:

@@ -15,7 +15,7 @@ from analysis.figures.colours import colours_of
 from analysis.page.wording import after_colon, count, known, level, listed, percent, points
 from analysis.rows import conditions
 from analysis.rows.conditions import CUDNN_FLAGS, completed, short_names
-from analysis.statistics.contrasts import Contrast, Crossing, crossings
+from analysis.statistics.contrasts import Contrast, Crossing, crossings, is_crossed
 from analysis.statistics.fronts import in_force
 from analysis.statistics.intervals import mismatch_bound
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
@@ -26,8 +26,9 @@ SIGNIFICANT = 0.05
 HOW = (
     "A contrast is, on one seed, a scheduler's lead over the baseline at one level of a flag less its lead at the "
     "flag's reference level; replicates and other flags are averaged first. p is that of the paired t-test over seeds, "
-    "Holm-corrected over all contrasts of a setting; the margin is one SD over seeds. The permutation p of a flag as a "
-    "whole flips each seed's table of contrasts at random, which needs no normality."
+    "or of sign flips where a seed lies far outside of the others, Holm-corrected over all contrasts of a setting; the "
+    "margin is one SD over seeds. The permutation p of a flag as a whole flips each seed's table of contrasts at "
+    "random, which needs no normality."
 )
 
 
@@ -39,7 +40,7 @@ def applies(rows: pd.DataFrame) -> bool:
     done = completed(rows)
     if not len(done) or done["scheduler"].nunique() < 2 or not in_force(done):
         return False
-    return bool(crossings(rows))
+    return is_crossed(rows)
 
 
 def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:

@@ -17,9 +17,10 @@ from analysis.comparisons import STANDING, Comparison, Setting, asked, compare_a
 from analysis.page.wording import count, listed
 from analysis.rows.arms import TUNED, at_look, called, comparable
 from analysis.rows.conditions import SEEDS, describe, group_ids
-from analysis.statistics.intervals import no_spread, paired_p
+from analysis.setting import SETTLING
+from analysis.statistics.intervals import paired_interval, paired_p
 from analysis.statistics.spending import t_levels
-from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
+from analysis.statistics.verdicts import INCONCLUSIVE
 from lrbench.study import Study
 
 LEVEL = 0.05
@@ -57,7 +58,7 @@ class _Judged:
 
     @property
     def is_open(self) -> bool:
-        return not self.look and self.c.verdict == INCONCLUSIVE
+        return self.c.verdict == INCONCLUSIVE
 
     @property
     def name(self) -> str:
@@ -70,49 +71,36 @@ def decide(rows: pd.DataFrame, study: Study, ran_seconds: float = 0.0) -> Decisi
     """Are the study's comparisons settled at the last look that its rows complete? (trials) → Decision.
 
     Where a study names no comparison, it is that of its schedulers. Each comparison's p is turned into the level of the
-    whole study at which this look would just end it, and Holm's procedure runs over these within a family. The looks
-    before are judged again, from the rows that they had: what was settled there stays so. Where trials ran at chosen
-    base rates, those are judged; trials that chose them never are. Seeds beyond the look are left out. `ran_seconds` is
-    how long the study has run: it decides nothing but what is said to come next.
+    whole study at which this look would just end it, and Holm's procedure runs over these within a family; what a look
+    before settled stays so (`analysis.comparisons.compare_all`). Where trials ran at chosen base rates, those are
+    judged; trials that chose them never are. Seeds beyond the look are left out. `ran_seconds` is how long the study
+    has run: it decides nothing but what is said to come next.
     """
     record = {"study": study.model_dump(mode="json")}
-    rows, look = at_look(comparable(rows), record)
-    looks = tuple(study.until.looks) if study.until is not None else (_num_seeds(rows),)
-    if not _is_complete(rows, study, look):
+    rows, at = at_look(comparable(rows), record)
+    looks = at.seeds or (_num_seeds(rows),)
+    if at.is_early or rows.empty:
         said = f"No look is complete: the first is at {count(looks[0], 'seed')}."
         return _decision(0, looks, 0.0, (said,), [])
-    look = max(1, look)
+    look = max(1, at.number)
     level = float(t_levels(looks, study.until.spending, LEVEL)[look - 1]) if study.until is not None else LEVEL
-    judged = _judged(rows, study, look, record)
+    judged = _judged(rows, record)
     said = _said(judged, look, looks, level)
     if any(one.is_open for one in judged):
         said.append(_next(study, look, looks, ran_seconds))
     return _decision(look, looks, level, said, judged)
 
 
-def _judged(rows: pd.DataFrame, study: Study, look: int, record: dict) -> list[_Judged]:
-    """Judge every comparison at each look up to this one; the first that settles one counts."""
-    settled: dict[tuple, tuple[int, Comparison]] = {}
-    now = {}
-    for number in range(1, look + 1):
-        known = rows
-        if number < look:
-            known = rows[rows["seed"].isin(study.grid["seed"][: study.until.looks[number - 1]])]
-        found = [_leading(settings) for settings in compare_all(known, asked(record) or [STANDING], record)]
-        now = {
-            (index, repr(setting.factors), frozenset((c.a, c.b))): (setting, c)
-            for index, settings in enumerate(found)
-            for setting in settings
-            for c in setting.planned
-        }
-        for key, (_, c) in now.items():
-            if c.verdict in (BETTER, WORSE, EQUIVALENT):
-                settled.setdefault(key, (number, c))
+def _judged(rows: pd.DataFrame, record: dict) -> list[_Judged]:
+    """Return every comparison that the study names; of fixed seeds the one look settles what it finds."""
     judged = []
-    for key, (setting, c) in now.items():
-        at, then = settled.get(key, (0, c))
-        word = (then if then.a == c.a else then.turned).verdict if at else ""
-        judged.append(_Judged(setting=setting, c=c, look=at, word=word))
+    for settings in compare_all(rows, asked(record) or [STANDING], record):
+        for setting in _leading(settings):
+            for c in setting.planned:
+                look, word = c.settled.look, c.settled.word
+                if not record["study"]["until"] and c.verdict in SETTLING:
+                    look, word = 1, c.verdict
+                judged.append(_Judged(setting=setting, c=c, look=look, word=word))
     return judged
 
 
@@ -133,15 +121,6 @@ def _num_seeds(rows: pd.DataFrame) -> int:
     return max(1, int(group_ids(rows, SEEDS).nunique()))
 
 
-def _is_complete(rows: pd.DataFrame, study: Study, look: int) -> bool:
-    """Tell whether the rows are those of a whole look: its seeds, each with as many trials as any other."""
-    if rows.empty or study.until is None:
-        return not rows.empty
-    trials = rows["seed"].value_counts()
-    seeds = study.grid["seed"][: study.until.looks[look - 1]]
-    return set(trials.index) == set(seeds) and trials.nunique() == 1
-
-
 def _leading(settings: list[Setting]) -> list[Setting]:
     """Return the settings at tuned rates where there are any: they are what a study that tunes asks about."""
     return [setting for setting in settings if setting.tuning == TUNED] or settings
@@ -150,17 +129,11 @@ def _leading(settings: list[Setting]) -> list[Setting]:
 def covers_at_all_looks(differences, level: float) -> tuple[float, float]:
     """Where does the mean lie, said so that all looks together are right with 95 %? (n,), the look's level → interval.
 
-    Student's at the look's level: repeated confidence intervals (Jennison and Turnbull, JRSS B 1989). Without spread,
-    or with one difference, -inf and inf.
+    That of paired differences at the look's level: repeated confidence intervals (Jennison and Turnbull, JRSS B 1989).
+    Without spread, or with one difference, -inf and inf.
     """
-    from scipy import special
-
-    differences = np.asarray(differences, dtype=float)
-    n = len(differences)
-    if n < 2 or no_spread(differences):
-        return -np.inf, np.inf
-    half = -special.stdtrit(n - 1, level / 2) * differences.std(ddof=1) / np.sqrt(n)
-    return float(differences.mean() - half), float(differences.mean() + half)
+    found = paired_interval(differences, 1 - level)
+    return found.low, found.high
 
 
 # ------------------------------------------------------------------------------------------------------------- saying
@@ -202,11 +175,11 @@ def _some(texts: list[str]) -> str:
 
 def _otherwise(judged: list[_Judged], look: int) -> list[str]:
     """Say of which comparisons the data by now say otherwise than the look that settled them."""
-    changed = [one for one in judged if one.look and one.c.verdict != one.word]
+    changed = [one for one in judged if one.c.disputed]
     if not changed:
         return []
     texts = [
-        f"{one.name} in {one.setting.question.metric} ({one.word} at look {one.look}, {one.c.verdict} now)"
+        f"{one.name} in {one.setting.question.metric} ({one.word} at look {one.look}, {one.c.verdict_now} now)"
         for one in changed
     ]
     return [f"What one look settled stays settled, but all data up to look {look} say otherwise of: {_some(texts)}."]
@@ -237,7 +210,7 @@ def _table(judged: list[_Judged], level: float) -> pd.DataFrame:
                 "difference_high": high,
                 "p": paired_p(c.differences),
                 "corrected_p": c.corrected_p,
-                "verdict": c.verdict,
+                "verdict": c.verdict_now,
                 "settled_at": one.look,
                 "settled_as": one.word,
             }

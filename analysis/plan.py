@@ -313,8 +313,8 @@ def _about_seeds(seeds: int, found: Sequence[Sight]) -> list[str]:
     wanted = pairs_for_share(MEANINGFUL)
     if seeds < wanted and any(s.metric.scale == "difference" for s in found):
         said.append(
-            f"An arm that wins on three seeds of four is shown to win on more than half of them with {wanted} seeds, "
-            f"19 times in 20 (Noether, 1987), not with {seeds}."
+            f"Which arm wins on most seeds: one that wins on three seeds of four is shown to, 19 times in 20, with "
+            f"{wanted} seeds (Noether, 1987), not with {seeds}."
         )
     return said
 

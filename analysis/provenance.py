@@ -13,7 +13,7 @@ from analysis import figures
 from analysis.answers import Answer
 from analysis.page.wording import count, level, listed, percent, seconds
 from analysis.rows.conditions import completed, describe, place_columns, varied
-from analysis.throughput import timed
+from analysis.rows.timing import BUSY, num_busy, timed
 from lrbench.record import PRINTED
 
 TITLE = "What ran where?"
@@ -194,10 +194,9 @@ def _doubts(rows: pd.DataFrame) -> list[str]:
     shared = int((rows["gpu_other_processes"] > 0).sum())
     if shared:
         found.append(f"Other processes were on the GPU in {count(shared, 'trial')}.")
-    # a runner that serves every core makes a load of about one a core by itself
-    busy = int((rows["load_average"] > 1.5 * rows["num_cores"]).sum())
-    if busy:
-        found.append(f"{count(busy, 'trial')} began with more than 1.5 running processes on each core: others used it.")
+    if busy := num_busy(rows):
+        began = f"{count(busy, 'trial')} began with more than {BUSY} running processes on each core"
+        found.append(f"{began}: others used the machine.")
     if (rows.groupby("condition_id", observed=True)["environment"].nunique() > 1).any():
         found.append("Environment variables that change speed or bits differ within a condition: see the table.")
     again = int((rows["attempt"] > 0).sum())

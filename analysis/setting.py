@@ -12,24 +12,41 @@ import pandas as pd
 
 from analysis.rows.conditions import is_baseline
 from analysis.rows.outcomes import Outcomes
-from analysis.statistics.intervals import Estimate, no_spread, t_interval
+from analysis.statistics.intervals import Estimate, no_spread, paired_interval
 from analysis.statistics.power import smallest_detectable
-from analysis.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, Judgement, judge
+from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE, Judgement, judge
 from lrbench.metrics import Metric, find_metric
 from lrbench.questions import Compare
 
 SIGNIFICANT = 0.05
+SETTLING = (BETTER, WORSE, EQUIVALENT)  # the verdicts that end a question
+_TURNED = {BETTER: WORSE, WORSE: BETTER}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """As what (`word`) which look of a study with [until] was the first to settle a comparison: "" where none has.
+
+    `p` is the corrected p that stood there (nan where equivalence was shown), `num_seeds` the seeds of that look.
+    """
+
+    word: str = ""
+    look: int = 0
+    num_looks: int = 0
+    num_seeds: int = 0
+    p: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Arm a less arm b: (n,) differences, one for each seed (block, for ratio metrics), and p corrected for its family.
 
-    `counted` holds the differences with every diverged trial counted as guessing, and `counted_p` their corrected p:
-    the same as the first two where none diverged. `margin` is on the scale of the differences. `family_size`
-    comparisons share the 5 %. In a study that looks at its questions as it goes (`[until]`) p-values hold over all
-    looks together, and equivalence is shown at the `equivalence_level` of the look. `is_noise` holds for a flag that
-    does nothing where the trials ran.
+    `seeds` (n,) says of which seed each is. `counted` holds the differences with every diverged trial counted as
+    guessing, and `counted_p` their corrected p: the same as the first two where none diverged. `margin` is on the scale
+    of the differences. `family_size` comparisons share the 5 %. In a study that looks at its questions as it goes
+    (`[until]`) p-values hold over all looks together, and equivalence is shown at the `equivalence_level` of the look;
+    what one look settled stays `settled`, and before the first is complete (`is_early`) nothing is. `is_noise` holds
+    for a flag that does nothing where the trials ran.
     """
 
     a: str
@@ -38,20 +55,25 @@ class Comparison:
     corrected_p: float
     margin: float = math.nan
     higher_is_better: bool = True
+    seeds: np.ndarray = field(default_factory=lambda: np.empty(0))
     counted: np.ndarray = field(default_factory=lambda: np.empty(0))
     counted_p: float = 1.0
     any_diverged: bool = False
     family_size: int = 1
     equivalence_level: float = SIGNIFICANT
     is_noise: bool = False
+    settled: Settled = Settled()
+    is_early: bool = False
 
     @property
     def estimate(self) -> Estimate:
-        return t_interval(self.differences)
+        return paired_interval(self.differences)
 
     @property
     def turned(self) -> "Comparison":
-        return replace(self, a=self.b, b=self.a, differences=-self.differences, counted=-self.counted)
+        settled = replace(self.settled, word=_TURNED.get(self.settled.word, self.settled.word))
+        other = {"differences": -self.differences, "counted": -self.counted, "settled": settled}
+        return replace(self, a=self.b, b=self.a, **other)
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -74,20 +96,36 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The word for a against b. No conclusion that the diverged trials, counted, do not share."""
+        """The word for a against b: that of the look which settled it where one did, else that of the data by now."""
+        if self.settled.word:
+            return self.settled.word
+        return INCONCLUSIVE if self.is_early and self.verdict_now in SETTLING else self.verdict_now
+
+    @property
+    def verdict_now(self) -> str:
+        """The word that all data give by now. No conclusion that the diverged trials, counted, do not share."""
         word, counted = self._word(self.judgement), self._word(self.counted_judgement)
         return word if word in (counted, NOT_TESTABLE) else INCONCLUSIVE
 
     @property
+    def disputed(self) -> bool:
+        """Whether a look settled it, and all data by now say otherwise."""
+        return bool(self.settled.word) and self.verdict_now != self.settled.word
+
+    @property
     def withdrawn(self) -> str:
         """The word that the completed trials alone would give, where the diverged ones take it back; else ""."""
+        return "" if self.settled.word else self._taken_back
+
+    @property
+    def _taken_back(self) -> str:
         word = self._word(self.judgement)
-        return word if word != self.verdict else ""
+        return word if word != self.verdict_now else ""
 
     @property
     def shown_p(self) -> float:
-        """The corrected p to print: the larger of both analyses, nan where they do not agree on a word."""
-        if self.withdrawn:
+        """The corrected p to print: the larger of both analyses, nan where they do not agree or no look is complete."""
+        if self._taken_back or self.is_early:
             return math.nan
         return max(self.corrected_p, self.counted_p) if self.any_diverged else self.corrected_p
 
@@ -99,12 +137,24 @@ class Comparison:
 
     @property
     def told_apart(self) -> bool:
-        """Whether the corrected p says so, of the completed trials and of all with the diverged ones counted."""
-        told = self.corrected_p < SIGNIFICANT and not self.is_noise
+        """Whether the corrected p says so, of the completed trials and of all with the diverged ones counted.
+
+        Of what a look settled its word counts, as long as the mean of all data has not changed sides since.
+        """
+        if self.settled.word:
+            return self.settled.word == (BETTER if self._is_above else WORSE)
+        told = self.corrected_p < SIGNIFICANT and not self.is_noise and not self.is_early
         if not told or not self.any_diverged:
             return told
         same = float(self.differences.mean()) * float(self.counted.mean()) > 0
         return same and self.counted_p < SIGNIFICANT
+
+    @property
+    def _is_above(self) -> bool:
+        """Whether the mean of all data is on the better side."""
+        return (
+            float(self.counted.mean() if self.any_diverged else self.differences.mean()) > 0
+        ) is self.higher_is_better
 
     @property
     def detectable(self) -> float:
@@ -128,7 +178,8 @@ class Setting:
     are two families for Holm, those with the baseline and those without it, so that a comparison has one p wherever it
     stands. `margin` is on the scale of the differences, `guess` says what a diverged trial counts for, and `averaged`
     are the factors that were averaged within a unit. `rates` says in a study with [tune] at which base_lr each arm ran,
-    and as which call where its arguments were chosen.
+    and as which call where its arguments were chosen. `alike` are the groups of schedulers that applied the same rates
+    at every step: one schedule under several names.
     """
 
     question: Compare
@@ -146,6 +197,7 @@ class Setting:
     seeds: tuple[int, ...]
     against: dict[str, Comparison]
     pairs: dict[tuple[str, str], Comparison]
+    alike: tuple[tuple[str, ...], ...] = ()
 
     @property
     def metric(self) -> Metric:
@@ -189,6 +241,10 @@ class Setting:
     def planned(self) -> list[Comparison]:
         """The comparisons that a study is made for: those with the baseline, or all pairs where there is none."""
         return list((self.against or self.pairs).values())
+
+    def are_alike(self, a: str, b: str) -> bool:
+        """Whether two arms are one schedule."""
+        return any({a, b} <= {*arms} for arms in self.alike)
 
     @property
     def all_equal(self) -> bool:

@@ -19,26 +19,21 @@ from analysis import figures
 from analysis import throughput_words as words
 from analysis.answers import Answer
 from analysis.contrast import Contrast
+from analysis.first_steps import about_search, change, compared
 from analysis.page.wording import DASH, count, level, listed
 from analysis.rows import conditions
 from analysis.rows.conditions import CUDNN_FLAGS, MACHINE_FACTORS, SEEDS, completed, describe, levels, varied
+from analysis.rows.timing import timed
 from analysis.statistics.intervals import holm, paired_p
 from analysis.statistics.verdicts import EQUIVALENT
 from analysis.throughput_words import INERT
 
 TITLE = "What do the flags cost?"
-MEASURED = ["samples_per_second", "first_step_seconds", "step_seconds_median"]
 
 
-def answer(rows: pd.DataFrame) -> Answer:
+def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:
     """Return what each machine factor that varies does to samples_per_second, with its interval and the noise floor."""
-    return conditions.by_place(rows, _one_place)
-
-
-def timed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that tell of speed: completed, alone on their device, with a steady state that was measured."""
-    rows = completed(rows)
-    return rows[(rows["packed"] == False) & (rows["samples_per_second"] > 0)]  # noqa: E712 (null is not False)
+    return conditions.by_place(rows, lambda here: _one_place(here, record or {}))
 
 
 def contrasts(rows: pd.DataFrame) -> Iterator[Contrast]:
@@ -48,7 +43,7 @@ def contrasts(rows: pd.DataFrame) -> Iterator[Contrast]:
     for factor in machine:
         reference, *others = levels(rows, factor)
         for other in others:
-            pairs = _compared(_live(rows, factor), factor, other, reference)
+            pairs = compared(_live(rows, factor), factor, other, reference)
             if pairs.empty:
                 continue
             named = {"factor": factor, "level": other, "reference": reference}
@@ -81,17 +76,8 @@ def live_contrasts(rows: pd.DataFrame) -> list[Contrast]:
 def noise_floor(rows: pd.DataFrame) -> Contrast:
     """Return odd replicates against even ones at identical factors, as a contrast whose true ratio is 1."""
     last = int(rows["replicate"].max()) if len(rows) else 0
-    parts = [_compared(rows, "replicate", odd, odd - 1, SEEDS) for odd in range(1, max(1, last) + 1, 2)]
+    parts = [compared(rows, "replicate", odd, odd - 1, SEEDS) for odd in range(1, max(1, last) + 1, 2)]
     return Contrast(factor="", level="", reference="", where="", pairs=pd.concat(parts, ignore_index=True))
-
-
-def _compared(rows: pd.DataFrame, factor: str, here, there, *block) -> pd.DataFrame:
-    pairs = conditions.paired(rows, factor, here, there, MEASURED, *block)
-    return pairs.assign(
-        log_ratio=np.log(pairs["samples_per_second"] / pairs["samples_per_second_reference"]),
-        extra=pairs["first_step_seconds"] - pairs["first_step_seconds_reference"],
-        saved=pairs["step_seconds_median_reference"] - pairs["step_seconds_median"],
-    )
 
 
 def judged(found: list[Contrast], inert: bool) -> list[Contrast]:
@@ -110,7 +96,7 @@ def is_noise(contrast: Contrast, inert: bool) -> bool:
 # ---------------------------------------------------------------------------------------------------------- one place
 
 
-def _one_place(rows: pd.DataFrame) -> Answer:
+def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
     usable = timed(rows)
     left_out = len(completed(rows)) - len(usable)
     found = list(contrasts(usable))
@@ -123,7 +109,7 @@ def _one_place(rows: pd.DataFrame) -> Answer:
         said += words.nothing_varied(rows, usable, inert)
     benchmark = [c for c in overall if c.factor == "cudnn_benchmark" and not inert]
     said += words.about_floor(floor, usable)
-    said += [sentence for c in benchmark for sentence in words.about_search(c, usable)]
+    said += [sentence for c in benchmark for sentence in about_search(c, usable)]
     drawn = _with_parts(found, overall)
     drawn = [*drawn, floor] if len(floor.pairs) else drawn
     return Answer(
@@ -135,7 +121,7 @@ def _one_place(rows: pd.DataFrame) -> Answer:
         num_leading=max(1, len(about) + min(2, num_live)),
         verdict=words.verdict([c for c in overall if not is_noise(c, inert)]),
         caveats=words.caveats(usable, overall, inert),
-        advice=words.advice(usable, overall, floor, inert),
+        advice=words.advice(usable, overall, floor, inert, record),
     )
 
 
@@ -204,7 +190,7 @@ def _figure_title(found: list[Contrast], inert: bool) -> str:
         return "On a CPU the cuDNN flags are inert: all of this is noise"
     live = [c for c in overall if not is_noise(c, inert)]
     if told := [c for c in live if c.ratio.bounded and c.judgement.told_apart]:
-        return "; ".join(f"{c.factor} = {level(c.level)} is {words.change(c)}" for c in told[:2])
+        return "; ".join(f"{c.factor} = {level(c.level)} is {change(c)}" for c in told[:2])
     names = listed(dict.fromkeys(c.factor for c in live))
     if all(c.judgement.verdict == EQUIVALENT for c in live):
         return f"Equivalent in speed within 2%, whatever the level of {names}"

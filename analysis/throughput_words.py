@@ -3,21 +3,22 @@
 What this does *not* do: compare (`analysis.throughput` does).
 """
 
-import math
-
 import numpy as np
 import pandas as pd
 
-from analysis.advice import MOST_SEEDS, held_fixed, more_seeds, one_machine
+from analysis.advice import held_fixed, one_machine
 from analysis.contrast import Contrast
-from analysis.page.wording import count, known, level, listed, number, percent, seconds
+from analysis.first_steps import change, set_faster
+from analysis.going_on import MOST_SEEDS, more_seeds
+from analysis.page.wording import count, level, listed, number, percent
 from analysis.rows.conditions import CUDNN_FLAGS
-from analysis.statistics.intervals import Estimate, t_interval
+from analysis.rows.timing import BUSY, num_busy, too_busy
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
 
 HOW = (
     "Each ratio compares two trials of one random block that agree in every other factor; the mean of the logarithms "
-    "over a block counts once, and the interval is Student's over blocks (95%)."
+    "over a block counts once, and the interval is Student's over blocks (95%); where a block lies far outside of the "
+    "others, interval and p are those of sign flips."
 )
 VERDICTS = (
     "A flag is called faster or slower where the p of the paired t-test over blocks, Holm-corrected over all factors, "
@@ -29,14 +30,6 @@ INERT_SHORT = "On this CPU the cuDNN flags are inert: any difference between the
 # flags that are bought for repeats bit for bit
 _FOR_REPEATS = ("cudnn_deterministic", "deterministic_algorithms")
 DIFFERS = "differs between factors"
-# a runner that serves every core makes a load of about one a core by itself
-BUSY = 1.5
-_MOST_BUSY = 0.1  # a larger share of trials on a busy machine makes every advice on flags unsure
-
-
-def change(c: Contrast) -> str:
-    """How much faster or slower, in words: "10.1% faster"."""
-    return f"{percent(abs(c.ratio.value - 1))} {'faster' if c.ratio.value > 1 else 'slower'}"
 
 
 def verdict(live: list[Contrast]) -> str:
@@ -119,57 +112,7 @@ def about_floor(floor: Contrast, rows: pd.DataFrame) -> list[str]:
     return [f"{text}; {mean}."]
 
 
-def _set(rows: pd.DataFrame, c: Contrast, here: str) -> str:
-    """Advise a faster level; where it makes the first step longer, only for jobs that are long enough."""
-    steps, job = c.break_even_steps, int(rows["num_steps"].median())
-    if c.factor != "cudnn_benchmark" or not _searches(_extra(c)) or not known(steps.value):
-        return f"Set {here}: {change(c)}."
-    if (steps.high if known(steps.low) else steps.value) <= job:
-        return f"Set {here}: {change(c)}, and its search has paid for itself in a job of {job:,} steps."
-    over = f"Set {here} for jobs of over about {int(float(f'{steps.value:.2g}')):,} steps"
-    unsure = known(steps.low) and steps.low <= job
-    this = f"whether it pays in one of {job:,} cannot be told" if unsure else f"not for this one of {job:,}"
-    return f"{over}; {this}: {change(c)} once its search is over."
-
-
-def _extra(contrast: Contrast) -> Estimate:
-    """How much longer the first step is, in seconds: medians of blocks."""
-    return t_interval(contrast.pairs.groupby("block")["extra"].median())
-
-
-def _searches(extra: Estimate) -> bool:
-    """Whether a longer first step was found."""
-    return known(extra.value) and extra.value > 0 and not (extra.bounded and not extra.excludes(0.0))
-
-
-def about_search(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
-    """When a search for faster convolutions has paid for itself."""
-    extra, steps = _extra(contrast), contrast.break_even_steps
-    if not known(extra.value) or not known(contrast.pairs["saved"].median()):
-        return []
-    low, high = seconds(extra.low), seconds(extra.high)
-    spread = f" (95% interval {low} to {high})" if extra.bounded and low != high else ""
-    if not _searches(extra):
-        return [f"No longer first step was found with cudnn_benchmark: {seconds(extra.value)}{spread}."]
-    cost = f"The search of cudnn_benchmark makes the first step {seconds(extra.value)} longer{spread}"
-    job = int(rows["num_steps"].median())
-    if math.isinf(steps.value):
-        return [f"{cost}, and a step saves nothing, so it never pays for itself."]
-    ends = ""
-    if known(steps.low):
-        ends = f" (95% interval {number(steps.low)} to {number(steps.high) if known(steps.high) else 'never'})"
-    pays = "inside" if steps.value <= job else "outside"
-    return [
-        f"{cost}; it has paid for itself after {number(math.ceil(steps.value))} steps{ends}, {pays} a job of {job}."
-    ]
-
-
 # -------------------------------------------------------------------------------------------------- caveats and advice
-
-
-def num_busy(rows: pd.DataFrame) -> int:
-    """Return how many trials began while others used the machine: more than 1.5 running processes on each core."""
-    return int((rows["load_average"] > BUSY * rows["num_cores"]).sum())
 
 
 def loaded(rows: pd.DataFrame) -> list[str]:
@@ -177,7 +120,7 @@ def loaded(rows: pd.DataFrame) -> list[str]:
     if not (busy := num_busy(rows)):
         return []
     began = f"Others used the machine when {busy:,} of {count(len(rows), 'timed trial')} began"
-    return [f"{began} (more than {BUSY} running processes on each core): its speeds are those of a loaded machine."]
+    return [f"{began} (more than {BUSY} running processes on each core): speeds here are those of a loaded machine."]
 
 
 def caveats(rows: pd.DataFrame, overall: list[Contrast], inert: bool) -> tuple[str, ...]:
@@ -191,13 +134,15 @@ def caveats(rows: pd.DataFrame, overall: list[Contrast], inert: bool) -> tuple[s
     return tuple(filter(None, [*loaded(rows), *found, held_fixed(rows, factors), one_machine(rows)]))
 
 
-def advice(rows: pd.DataFrame, overall: list[Contrast], floor: Contrast, inert: bool) -> tuple[str, ...]:
+def advice(
+    rows: pd.DataFrame, overall: list[Contrast], floor: Contrast, inert: bool, record: dict | None = None
+) -> tuple[str, ...]:
     """What to set, what it costs, and what to run where that is not yet known."""
     found = []
     live = [c for c in overall if not (inert and c.factor in CUDNN_FLAGS)]
     for c in live:
-        found.append(_for_one(rows, c))
-    if any(found) and num_busy(rows) > _MOST_BUSY * len(rows):
+        found.append(_for_one(rows, c, record or {}))
+    if any(found) and too_busy(rows):
         factors = listed(dict.fromkeys(c.factor for c, line in zip(live, found, strict=True) if line))
         found = [f"Time {factors} again on a machine that nobody else uses before you choose by speed."]
     if inert and any(c.factor in CUDNN_FLAGS for c in overall):
@@ -207,7 +152,7 @@ def advice(rows: pd.DataFrame, overall: list[Contrast], floor: Contrast, inert: 
     return tuple(filter(None, found))
 
 
-def _for_one(rows: pd.DataFrame, c: Contrast) -> str:
+def _for_one(rows: pd.DataFrame, c: Contrast, record: dict) -> str:
     if not c.ratio.bounded:
         return ""
     here, there = f"{c.factor} = {level(c.level)}", f"{c.factor} = {level(c.reference)}"
@@ -220,14 +165,14 @@ def _for_one(rows: pd.DataFrame, c: Contrast) -> str:
     if found == EQUIVALENT:
         return f"Set {c.factor} as you like: it changes the speed by less than 2% here."
     if found == BETTER:
-        return _set(rows, c, here)
+        return set_faster(rows, c, here)
     if found == WORSE:
         return f"Stay with {there}: {here} is {change(c)}."
     needed = c.judgement.seeds_to_settle
     if found != INCONCLUSIVE or not needed:
         return ""
     seeds = sorted(int(seed) for seed in rows["seed"].dropna().unique())
-    more = more_seeds(rows, seeds, needed, per_block=True)
+    more = more_seeds(rows, seeds, needed, per_block=True, record=record)
     if not more or needed > MOST_SEEDS:
         return ""
     return f"Run {more[0]} to tell what {here} costs{more[1]}."

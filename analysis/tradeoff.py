@@ -17,8 +17,8 @@ from analysis.page.wording import after_colon, count, level, listed, percent, po
 from analysis.rows import conditions
 from analysis.rows.conditions import short_names
 from analysis.rows.outcomes import Outcomes
-from analysis.statistics.fronts import FEWEST, SIGNIFICANT, Condition, Trade, trades
-from analysis.statistics.intervals import t_interval
+from analysis.statistics.fronts import FEWEST, SIGNIFICANT, Condition, Trade, several, trades
+from analysis.statistics.intervals import paired_interval
 
 TITLE = "Which conditions are worth their time?"
 NESTED = ()
@@ -30,14 +30,15 @@ HOW = (
     "front. Intervals are Student's over seeds, of time on its logarithm, and not corrected for their number. "
     "Whether times differ at all is asked of Friedman's test over seeds (of two conditions: the paired t-test); where "
     "they are not shown to, no front is given. Two conditions are told apart where the p of the paired t-test, times "
-    "the number of pairs of conditions, is below 5%. Training time leaves validation out."
+    "the number of pairs of conditions, is below 5%. Where a seed's difference lies far outside of the others, its "
+    "interval and p are those of sign flips. Training time leaves validation out."
 )
 _MOST_NAMED = 5
 
 
 def applies(rows: pd.DataFrame) -> bool:
     """Return whether two conditions or more at one setting have times that can be compared."""
-    return any(len(trade.conditions) > 1 for trade in trades(rows)) if len(rows) else False
+    return len(rows) > 0 and several(rows)
 
 
 def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:
@@ -168,7 +169,7 @@ def _front_sentence(trade: Trade, names: dict, front: list[Condition]) -> str:
     if len(front) == 1:
         return _single_front(trade, names, front[0])
     first, last = front[0], front[-1]
-    gain, cost = t_interval(last.accuracies - first.accuracies), _cost(first, last)
+    gain, cost = paired_interval(last.accuracies - first.accuracies), _cost(first, last)
     middle = (
         f", by way of {listed([_name(c, names) + _diverged(trade, c) for c in front[1:-1][:_MOST_NAMED]])}"
         if len(front) > 2
@@ -191,7 +192,7 @@ def _front_sentence(trade: Trade, names: dict, front: list[Condition]) -> str:
 
 def _cost(first: Condition, last: Condition):
     """Return how many times the first one's time the last one takes, with its interval."""
-    return t_interval(np.log(last.train_seconds) - np.log(first.train_seconds)).map(np.exp)
+    return paired_interval(np.log(last.train_seconds) - np.log(first.train_seconds)).map(np.exp)
 
 
 def _single_front(trade: Trade, names: dict, best: Condition) -> str:

@@ -6,6 +6,7 @@ or compare the schedulers (`analysis.schedulers`).
 """
 
 import sys
+from dataclasses import replace
 
 import pandas as pd
 
@@ -15,7 +16,9 @@ from analysis.rows import conditions
 from analysis.rows.conditions import SCHEDULE, varied
 from analysis.rows.gains import Gain, gains, orders, runs
 from analysis.rows.rates import Curve, choices, curves, tune_of
-from analysis.tuning_words import advice, caveats, headline, names_of, notes, rate_of, sentences, tied_with
+from analysis.rows.selection import Selection, selection
+from analysis.tuning_advice import CURVES, advice, caveats, notes
+from analysis.tuning_words import headline, names_of, rate_of, sentences, tied_with, unfinished
 from lrbench.stages import TUNED
 from lrbench.tuning import Choice
 
@@ -30,8 +33,12 @@ def applies(rows: pd.DataFrame) -> bool:
 
 
 def answer(rows: pd.DataFrame, record: dict | None = None) -> Answer:
-    """Return which rate suits each scheduler, how wide it is good, and what tuning bought; `record` is study.json."""
-    return conditions.by_place(rows, lambda here: _one_place(here, record or {}))
+    """Return which rate suits each scheduler, how wide it is good, and what tuning bought; `record` is study.json.
+
+    While trials of the selection are missing nothing is chosen: then the curves so far, and what to type.
+    """
+    at = selection(rows, record or {})
+    return conditions.by_place(rows, lambda here: _one_place(here, record or {}, at))
 
 
 def arms(rows: pd.DataFrame, record: dict | None = None) -> pd.Series:
@@ -57,7 +64,7 @@ def _kept(choice: Choice) -> bool:
     return choice.chosen_scheduler == choice.scheduler
 
 
-def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
+def _one_place(rows: pd.DataFrame, record: dict, at: Selection) -> Answer:
     found = curves(rows, record)
     if not found:
         return Answer(
@@ -68,6 +75,8 @@ def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
             table=pd.DataFrame(),
             figure=_figure(found),
         )
+    if at.is_open:
+        return _unfinished([replace(curve, chosen=False, tied=(), decided_by="") for curve in found], at)
     tune = tune_of(rows, record)
     bought = gains(rows, choices(rows, record))
     both = orders(bought)
@@ -83,12 +92,26 @@ def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
     )
 
 
-def _figure(found: list[Curve]):
+def _unfinished(found: list[Curve], at: Selection) -> Answer:
+    said = unfinished(found, at)
+    of_choice = ["of_those_tried", "good_rates", "good_factor"]  # of a choice that is not made
+    so_far = table(found, []).drop(columns=of_choice).rename(columns={"best_rate": "best_so_far"})
+    return Answer(
+        title=TITLE,
+        sentences=tuple(said),
+        table=so_far,
+        figure=_figure(found, at),
+        notes=(CURVES,),
+        headline=(said[0],),
+    )
+
+
+def _figure(found: list[Curve], at: Selection = Selection(num_done=0, num_trials=0)):
     def draw():
         from analysis.figures import message
         from analysis.figures.tuning import sensitivity
 
-        return sensitivity(found) if found else message("Every scheduler was run at one base_lr")
+        return sensitivity(found, at) if found else message("Every scheduler was run at one base_lr")
 
     return draw
 

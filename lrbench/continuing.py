@@ -137,6 +137,12 @@ class Course:
         known = {trial.trial_id for trial in self.stages.certain}
         return Counter(status for trial_id, (status, _) in self.seen.items() if trial_id in known)
 
+    def num_others(self) -> int:
+        """How many rows of the folder the study has no use for, whatever its rows may lead to."""
+        known = {trial.trial_id for trial in self.stages.certain}
+        others = self.seen.keys() - known
+        return len(others - self.stages.later()) if others else 0
+
     def write_record(self) -> None:
         decided = {"num_trials": len(self.stages.certain), **self.stages.record()}
         write_study_record(self.folder, self.record | decided)

@@ -230,7 +230,7 @@ def gallery_command(folder: Path) -> None:
     Raises InputError where it cannot be written.
     """
     from analysis.page.gallery import write_gallery
-    from lrbench.explain import explanation, names
+    from lrbench.explanation import explanation, names
 
     told = [explanation(name) for name in names()]
     version = torch_version_file()["version"].split("+")[0]

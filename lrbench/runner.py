@@ -21,6 +21,7 @@ from lrbench.devices import Devices
 from lrbench.errors import InputError, did_you_mean
 from lrbench.executors import EXECUTORS, Job, open_executor
 from lrbench.factors import Problems, Trial, check_level
+from lrbench.own_folder import default_folder, other_levels
 from lrbench.place import common_columns, default_device
 from lrbench.plan_warnings import study_warnings
 from lrbench.progress import Reporter, default_reporter
@@ -67,8 +68,10 @@ def run_study(
     reporter: Reporter | None = None,
     zygote: Zygote | None = None,
 ) -> Summary:
-    """Run the study's trials that have no row yet in `out` (default: results/NAME) and return a Summary.
+    """Run the study's trials that have no row yet in `out` and return a Summary.
 
+    Without `out` the folder is results/NAME; that of a study with other levels than those written is named after them,
+    such as results/NAME-epochs=1 (`lrbench.own_folder`), for its rows do not belong among the others.
     A study that tunes, or looks at its questions as it goes, is run stage by stage (`lrbench.stages`). The same call
     again goes on where the last one stopped, however it stopped. `jobs` bounds how many trials run at once (default:
     one for each GPU, or as many as there are cores for); `limit` how many are run by this call; `retry` runs the failed
@@ -85,9 +88,11 @@ def run_study(
     _check_request(device, jobs, time_limit_seconds, limit, executor)
     every = parse_every(study.checkpoint_every if checkpoint_every is None else checkpoint_every, "--checkpoint-every")
     watch = watch or Watch(digest_every=study.digest_every)
-    if watch.stop_after:
+    if watch.stop_after or watch.stop_after_seconds:
         raise InputError("run_study keeps the rows of whole trials; stop_after is for run_trial")
-    out = Path(out if out is not None else Path("results") / study.name)
+    if out is not None and not str(out):
+        raise InputError("--out found ''; allowed: a folder, --out DIR")
+    named, out = out is not None, Path(out if out is not None else default_folder(study))
     reporter = reporter or default_reporter()
     if device == "auto":
         device = default_device()
@@ -115,14 +120,16 @@ def run_study(
             num_trials=len(stages.certain),
             done=done,
             num_todo=course.num_left(),
-            num_others=len(seen) - sum(done.values()),
+            num_others=course.num_others(),
             devices=how.devices,
             changes=changes,
             may_grow=stages.num_more_at_most > 0,
         )
+        if not named and (others := other_levels(study)):
+            reporter.note(f"a folder of its own: other levels of {', '.join(sorted(others))} than {study.name} has")
         for line in (*found, *filter(None, [stages.now]), *damages(out)):
             reporter.note(line)
-        for warning in (*stages.warnings, *study_warnings(trial for *_, trial in todo)):
+        for warning in study_warnings(trial for *_, trial in todo):
             reporter.note(f"warning: {warning}")
         interrupted = False
         if todo:
@@ -224,7 +231,7 @@ def _check_request(
     if limit is not None and limit < 0:
         problems.append(f"--limit found {limit}; allowed: a whole number from 0 on")
     if time_limit_seconds is not None and not time_limit_seconds > 0:
-        problems.append(f"--time-limit found {time_limit_seconds:g}; allowed: more than 0 seconds")
+        problems.append(f"--time-limit found {time_limit_seconds:g}; allowed: a number of seconds above 0")
     if executor == "inline" and time_limit_seconds is not None:
         problems.append("--time-limit needs --executor process: nothing can end a trial in the runner's own process")
     if executor == "inline" and jobs is not None and jobs > 1:

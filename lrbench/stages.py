@@ -11,13 +11,14 @@ from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lrbench.candidates import arm_of, candidates
 from lrbench.factors import SEEDS, Trial, check_level
 from lrbench.grid import product
 from lrbench.looks import run_seconds
+from lrbench.own_rate import OWN_RATE, RATE_ARGUMENTS, sets_own_rate
 from lrbench.study import Study, arrange, condition, own_rates
-from lrbench.tuning import MACHINE, Choice, arm_of, candidates, choose
+from lrbench.tuning import MACHINE, Choice, choose
 
-OWN_RATE = ("OneCycleLR", "CyclicLR")  # torch's: they set the optimizer's rate themselves, whatever it was
 SELECTION, DEFAULT, TUNED, BOTH = "selection", "default", "tuned", "default and tuned"
 
 
@@ -58,9 +59,9 @@ class Stages:
         self._device, self._rows = device, rows
         self._others = [name for name in study.grid if name not in SEEDS]
         comparison = self._comparison(0)
-        self.selection: Stage | None = _selection(study, device) if study.tune else None
+        self.selection: Stage | None = selection_of(study, device) if study.tune else None
         self.comparison: list[Stage] = [] if self.selection else [comparison]
-        self._foreseen = [comparison] if self.selection else []
+        self.foreseen = [comparison] if self.selection else []
 
     # ------------------------------------------------------------------------------------------ what there is to run
 
@@ -83,17 +84,40 @@ class Stages:
     @property
     def certain(self) -> list[Trial]:
         """Every trial that the study is known to have: of the stages reached, and while it is tuned of its grid too."""
-        return [trial for stage in (*self.reached, *self._foreseen) for trial in stage.trials]
+        return [trial for stage in (*self.reached, *self.foreseen) for trial in stage.trials]
 
     @property
     def num_more_at_most(self) -> int:
         """How many trials more than the certain ones the study may come to have."""
-        known = self.comparison or self._foreseen
+        known = self.comparison or self.foreseen
         if self.ended:
             return 0
-        size = len(known[0].blocks[0]) * (2 if self._foreseen else 1)
+        size = len(known[0].blocks[0]) * (2 if self.foreseen else 1)
         num_blocks = len(_seeds(self.study)) * self.study.replicates
         return size * num_blocks - sum(len(stage.trials) for stage in known)
+
+    def later(self) -> set[str]:
+        """Return the names of all trials that stages not yet reached may have, those that are certain among them.
+
+        Before the choice that is the grid with every candidate of its schedulers, and in a study with [until] its later
+        seeds: rows of them are of use once it is known which. None where nothing more comes.
+        """
+        study = self.study
+        if self.ended or (self.comparison and study.until is None):
+            return set()
+        tables = {} if self.choices or not study.tune else _arms(study)[1]
+        conditions = {}
+        for point in product(study.grid, self._others):
+            values = {**study.fixed, **point}
+            default = condition(values, self._device)
+            labels = default.labels()
+            settings = tables.get((labels["scheduler"], labels["scheduler_interval"]), {})
+            tried = [(rate, table) for (rate, _), table in settings.items()]
+            tried += [self._tuned[self._key(default)]] if self.choices else []
+            others = [condition({**values, "base_lr": lr, "scheduler": table}, self._device) for lr, table in tried]
+            conditions |= {trial.condition_id: trial for trial in (default, *others)}
+        blocks = arrange(study, list(conditions.values()), _seeds(study), study.replicates)
+        return {trial.trial_id for block in blocks for trial in block}
 
     def columns(self) -> dict[str, dict]:
         """Return {trial_id: its row's columns tuning and look} of the stages reached; {} for a study of one stage."""
@@ -112,7 +136,8 @@ class Stages:
             each = f"{spent[0]}" if len({*spent}) == 1 else f"{min(spent)} to {max(spent)}"
             equal = "" if len({*spent}) == 1 else f" (budget = {min(spent)} would make them equal)"
             size = f"{len(self.selection.trials)} trials, {each} for each scheduler{equal}"
-            return f"selection: {size}; then the comparison, {self._size(self._foreseen[0])}, at most {more} more tuned"
+            then = f"then the comparison, {self._size(self.foreseen[0])}, at most {more} more tuned"
+            return f"selection: {size}; {then}{self._rates_as}"
         if study.until is None:
             return f"comparison: {self._size(self.comparison[0])}, as written and tuned"
         number = len(self.comparison)
@@ -125,18 +150,17 @@ class Stages:
         return f"{len(stage.trials)} trials"
 
     @property
-    def warnings(self) -> list[str]:
-        """Say of which schedulers the rate cannot be tuned: they write one of their own over it."""
-        if self.study.tune is None:
-            return []
+    def _rates_as(self) -> str:
+        """Say of which schedulers the rates are tried as max_lr: they write one of their own over base_lr."""
         given = self.study.tune.arguments
-        names = dict.fromkeys(table["name"] for table in _schedulers(self.study))
-        return [
-            f"{name} writes its own rate: base_lr changes nothing there. Tune max_lr: list rates under "
-            f"[tune.arguments.{name}]"
-            for name in names
-            if name in OWN_RATE and "max_lr" not in given.get(name, {})
-        ]
+        tables = [table for table in _schedulers(self.study) if sets_own_rate(table) and self.study.tune.base_lr]
+        names = [t["name"] for t in tables if {*RATE_ARGUMENTS}.isdisjoint(given.get(t["name"], {}))]
+        if not names:
+            return ""
+        inside = all(name not in OWN_RATE for name in names)
+        they = "sets" if len({*names}) == 1 else "set"
+        what = f"{they} a rate of {'its' if they == 'sets' else 'their'} own{' inside' if inside else ''}"
+        return f"; {', '.join(dict.fromkeys(names))} {what}: the rates are tried as max_lr"
 
     # ----------------------------------------------------------------------------------------------- what comes next
 
@@ -165,7 +189,7 @@ class Stages:
             setting = (choice.base_lr, choice.chosen_scheduler)
             key = (choice.scheduler, choice.interval, tuple(choice.factors.items()))
             self._tuned[key] = (choice.base_lr, tables[choice.scheduler, choice.interval][setting])
-        self.comparison, self._foreseen = [self._comparison(0)], []
+        self.comparison, self.foreseen = [self._comparison(0)], []
         seeds = len(self.study.tune.seeds)
         spent = {choice.num_trials for choice in self.choices}
         each = f"{min(spent)}" if len(spent) == 1 else f"{min(spent)} to {max(spent)}"
@@ -264,7 +288,7 @@ def _schedulers(study: Study) -> list[dict]:
     return [check_level("scheduler", table) for table in tables]  # a study read back from study.json has sorted keys
 
 
-def _selection(study: Study, device: str) -> Stage:
+def selection_of(study: Study, device: str) -> Stage:
     """Return the trials that the choice is made from: a block for each selection seed.
 
     Every candidate of every scheduler, at every level of the other training factors, and of what the machine does at
@@ -286,11 +310,16 @@ def _selection(study: Study, device: str) -> Stage:
     return Stage(blocks=blocks, tuning=dict.fromkeys(conditions, SELECTION))
 
 
+def reached(study: Study, device: str, rows) -> Stages:
+    """Return the stages of a study as its rows (a pandas.DataFrame) have led to them, all seeds of [until] in one."""
+    stages = Stages(study.model_copy(update={"until": None}), device, lambda: rows)
+    stages.advance({*rows["trial_id"]} if study.tune else set())
+    return stages
+
+
 def possible(study: Study, device: str, rows) -> list[Trial]:
-    """Return every trial that the study has or may come to have, as its rows tell: at every look, and what was tuned.
+    """Return every trial that the study is known to have, as its rows tell: at every look, and what was tuned.
 
     `rows` is a pandas.DataFrame; a study without [tune] does not read it.
     """
-    stages = Stages(study.model_copy(update={"until": None}), device, lambda: rows)
-    stages.advance({*rows["trial_id"]} if study.tune else set())
-    return stages.certain
+    return reached(study, device, rows).certain

@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from lrbench.checkpoints import parse_every
 from lrbench.errors import InputError, did_you_mean
@@ -43,6 +43,12 @@ class Study(BaseModel):
     compare: tuple[Compare, ...] = ()  # the questions, stated before anything trains
     tune: Tune | None = None  # each scheduler at its own best rate, chosen on seeds apart
     until: Until | None = None  # seeds are added until the questions are settled
+    _written: "Study | None" = PrivateAttr(default=None)
+
+    @property
+    def written(self) -> "Study | None":
+        """The study as it was read, where `with_levels` made this one of it; else None."""
+        return self._written
 
     def with_levels(self, **levels: Any) -> "Study":
         """Return the study with other levels, validated again: one level fixes a factor, a list or range varies it."""
@@ -66,7 +72,9 @@ class Study(BaseModel):
                 document["replicates"] = level
             else:
                 document["grid" if varies(level) else "fixed"][name] = level
-        return parse_study(document, self.name, source=f"{self.name} with other levels")
+        made = parse_study(document, self.name, source=f"{self.name} with other levels")
+        made._written = self.written or self
+        return made
 
 
 def studies_folder() -> Path:

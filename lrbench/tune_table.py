@@ -6,13 +6,14 @@ What this does *not* do: choose (`lrbench.tuning`), or run (`lrbench.stages`).
 from collections.abc import Container
 from typing import Any
 
+from lrbench.candidates import arm_of
 from lrbench.errors import did_you_mean
 from lrbench.factors import SEEDS, Problems, Trial, check_level
 from lrbench.grid import levels_of
 from lrbench.levels import place_words
 from lrbench.metrics import METRICS
 from lrbench.questions import Problem
-from lrbench.tuning import METRICS_TO_TUNE, Tune, arm_of
+from lrbench.tuning import METRICS_TO_TUNE, Tune
 
 _KEYS = ("seeds", "base_lr", "budget", "metric", "arguments")
 

@@ -1,22 +1,19 @@
 """The [tune] table of a study file, and what it chooses: each scheduler at its own best rate and arguments. No torch.
 
 The candidates of a scheduler are fixed when the study is read; `choose` picks among them from the rows of the selection
-trials alone, so that the same rows give the same choice at any time. What this does *not* do: run the trials
-(`lrbench.stages`), or set the tuned schedulers against each other (`analysis`).
+trials alone, so that the same rows give the same choice at any time. What this does *not* do: say what is tried
+(`lrbench.candidates`), run the trials (`lrbench.stages`), or set the tuned schedulers against each other (`analysis`).
 """
 
-import json
 import math
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from lrbench.factors import check_level
-from lrbench.grid import as_in_row
 from lrbench.metrics import METRICS
+from lrbench.own_rate import differ_in_rate_alone, name_of_rate, rate_of
 
 METRICS_TO_TUNE = ("final_val_accuracy", "final_val_loss")  # of validation images: test images are for the comparison
 # What is no part of how a network is trained: a scheduler is tuned once for all their levels.
@@ -69,38 +66,6 @@ class Tune(BaseModel):
     arms: tuple[Arm, ...] = ()
 
 
-def candidates(tune: Tune, own_rates: list[float], table: dict) -> list[tuple[float, dict]]:
-    """Return what one scheduler of the grid is tried at, [(base_lr, table)]: the study's own rates and arguments first.
-
-    Every rate goes with every argument. Where that is more than the budget pays for, as many as it does are drawn, the
-    study's own among them; the draw is seeded by what is drawn from, so that schedulers with the same choices draw the
-    same. Raises Problems where arguments that are right one by one do not go together.
-    """
-    rates = list(dict.fromkeys([*own_rates, *sorted(tune.base_lr)]))
-    options = tune.arguments.get(table["name"], {})
-    tables = [table]
-    for name, values in sorted(options.items()):
-        given = [value for value in values if name not in table or value != table[name]]
-        tables += [check_level("scheduler", {**before, name: value}) for before in tables for value in given]
-    own = [(rate, table) for rate in own_rates]
-    rest = [(rate, each) for each in tables for rate in rates if (rate, each) not in own]
-    room = tune.budget // len(tune.seeds) - len(own) if tune.budget else len(rest)
-    if room < len(rest):
-        drawn_from = json.dumps([rates, options, tune.seeds, tune.budget], sort_keys=True)
-        rest = [rest[i] for i in sorted(random.Random(drawn_from).sample(range(len(rest)), max(0, room)))]
-    return [*own, *rest]
-
-
-def arm_of(tune: Tune, own_rates: list[float], table: dict) -> Arm:
-    """Return a scheduler of the grid with what it is tried at, in words as rows have them."""
-    tried = candidates(tune, own_rates, table)
-    return Arm(
-        scheduler=as_in_row("scheduler", table),
-        interval=table["interval"],
-        candidates=tuple(Candidate(base_lr=rate, scheduler=as_in_row("scheduler", each)) for rate, each in tried),
-    )
-
-
 # ------------------------------------------------------------------------------------------------------- the choice
 
 
@@ -114,6 +79,11 @@ class Tried:
     mean_val_loss: float
     num_seeds: int
     num_failed: int
+
+    @property
+    def rate(self) -> float:
+        """Its base_lr, or the max_lr of a scheduler that sets its own rate."""
+        return rate_of(self.scheduler, self.base_lr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +103,11 @@ class Choice:
     candidates: tuple[Tried, ...]
     boundary: str
     num_trials: int
+
+    @property
+    def rate(self) -> float:
+        """The rate chosen: base_lr, or the max_lr of a scheduler that sets its own rate."""
+        return rate_of(self.chosen_scheduler, self.base_lr)
 
     @property
     def nothing_completed(self) -> bool:
@@ -157,7 +132,7 @@ class Choice:
         level = [c for c in tied if _rounded(c.mean_val_loss) == _rounded(best.mean_val_loss)]
         if not level:
             return "the lower validation loss"
-        return "the smaller rate" if all(best.base_lr < c.base_lr for c in level) else "the order of the candidates"
+        return "the smaller rate" if all(best.rate < c.rate for c in level) else "the order of the candidates"
 
     @property
     def _best(self) -> Tried | None:
@@ -181,31 +156,33 @@ class Choice:
         >>> print(Choice(**arm, base_lr=2, candidates=tried, boundary="highest", num_trials=8))
         S(): base_lr 2 (of 1 … 2: the highest: a larger one may be better)
         """
-        rates = sorted({tried.base_lr for tried in self.candidates})
+        rates, own = sorted({tried.rate for tried in self.candidates}), name_of_rate(self.scheduler)
         beyond = {"lowest": "smaller", "highest": "larger"}.get(self.boundary)
         edge = f": the {self.boundary}: a {beyond} one may be better" if beyond else ""
         among = f" (of {rates[0]:g} … {rates[-1]:g}{edge})" if len(rates) > 1 else ""
         at = f" at {', '.join(f'{name} {value}' for name, value in self.factors.items())}" if self.factors else ""
         if self.nothing_completed:
-            kept = f"the study's own base_lr {self.base_lr:g} stays"
+            kept = f"the study's own {own} {self.rate:g} stays"
             return (
                 f"{self.scheduler}{at}: nothing could be chosen, all {self.num_trials} selection trials failed; {kept}"
             )
-        become = f", as {self.chosen_scheduler}" if self.chosen_scheduler != self.scheduler else ""
+        kept = differ_in_rate_alone(self.scheduler, self.chosen_scheduler)
+        become = "" if kept else f", as {self.chosen_scheduler}"
         failed = sum(tried.num_failed for tried in self.candidates)
         lost = f"; {failed} of its {self.num_trials} selection trials failed" if failed else ""
         others = [
-            f"{c.base_lr:g}" + (f" as {c.scheduler}" if c.scheduler != self.chosen_scheduler else "") for c in self.tied
+            f"{c.rate:g}" + ("" if differ_in_rate_alone(c.scheduler, self.chosen_scheduler) else f" as {c.scheduler}")
+            for c in self.tied
         ]
         tie = f"; a tie with {', '.join(others)}, decided by {self.decided_by}" if others else ""
-        return f"{self.scheduler}{at}: base_lr {self.base_lr:g}{among}{become}{tie}{lost}"
+        return f"{self.scheduler}{at}: {own} {self.rate:g}{among}{become}{tie}{lost}"
 
 
 def choose(rows, tune: Tune) -> list[Choice]:
     """Return what the selection trials among the rows choose for each scheduler, by the other training factors.
 
     Fewest failed trials first, then the best mean of `tune.metric` over the selection seeds, then the lowest mean of
-    final_val_loss, then the smaller base_lr, then the order of the candidates. A candidate without a row is left out.
+    final_val_loss, then the smaller rate, then the order of the candidates. A candidate without a row is left out.
     `rows` is a pandas.DataFrame in any order: means are exact sums, and the choice does not depend on it. Means that
     agree to 12 decimals are equal: 0.1 and 0.4 have the mean of 0.2 and 0.3, whatever the last place says.
     """
@@ -278,11 +255,11 @@ def _chosen(arm: Arm, tried: tuple[Tried, ...], metric: str, factors: dict) -> C
 
     def rank(candidate: Tried) -> tuple:
         keys = (sign * _rounded(candidate.mean), _rounded(candidate.mean_val_loss))
-        return (candidate.num_failed, *(math.inf if math.isnan(key) else key for key in keys), candidate.base_lr)
+        return (candidate.num_failed, *(math.inf if math.isnan(key) else key for key in keys), candidate.rate)
 
     # where nothing completed there is nothing to choose by: the study's own setting, the first, stays
     best = min(tried, key=rank) if any(candidate.num_seeds for candidate in tried) else tried[0]
-    rates = sorted({candidate.base_lr for candidate in tried})
+    rates = sorted({candidate.rate for candidate in tried})
     edge = {rates[0]: "lowest", rates[-1]: "highest"} if len(rates) > 1 else {}
     return Choice(
         scheduler=arm.scheduler,
@@ -291,6 +268,6 @@ def _chosen(arm: Arm, tried: tuple[Tried, ...], metric: str, factors: dict) -> C
         base_lr=best.base_lr,
         chosen_scheduler=best.scheduler,
         candidates=tried,
-        boundary=edge.get(best.base_lr, "") if best.num_seeds else "",
+        boundary=edge.get(best.rate, "") if best.num_seeds else "",
         num_trials=sum(candidate.num_seeds + candidate.num_failed for candidate in tried),
     )

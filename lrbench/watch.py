@@ -17,15 +17,17 @@ STEP_DIGESTS = ("order", "images", "rng", "lr", "loss", "gradients", "weights", 
 class Watch:
     """What to look at, and how often.
 
-    digest_every   digests at steps: after every so many training steps, at each "epoch"'s end, or "off"
-    repeats        after training, the forward and the backward of one batch so many times in the same process
-    stop_after     train no further than so many steps (0: to the end); the row then lacks what comes after training
-    trace          file that the operators of the last of these steps are written to; only with stop_after
+    digest_every        digests at steps: after every so many training steps, at each "epoch"'s end, or "off"
+    repeats             after training, the forward and the backward of one batch so many times in the same process
+    stop_after          train no further than so many steps (0: to the end); the row lacks what comes after training
+    stop_after_seconds  train no further than the step in which so much time is up (0: to the end); the same
+    trace               file that the operators of the last of these steps are written to; only with stop_after
     """
 
     digest_every: Every = "epoch"
     repeats: int = 0
     stop_after: int = 0
+    stop_after_seconds: float = 0.0
     trace: Path | None = None
 
     def __post_init__(self):

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from analysis import figures
+from analysis.compared_looks import settled_briefly
 from analysis.compared_table import value_interval
 from analysis.compared_words import seeds_of
 from analysis.comparisons import Setting
@@ -15,7 +16,7 @@ from analysis.page.wording import after_colon, count, listed
 from analysis.rows.arms import called
 from analysis.rows.conditions import describe
 from analysis.sizes import signed
-from analysis.statistics.intervals import Estimate, t_interval
+from analysis.statistics.intervals import Estimate, paired_interval
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, WORSE
 
 _MOST_DRAWN = 4
@@ -80,7 +81,7 @@ def _reference(setting: Setting, arm: str, names: dict) -> str:
 
 
 def _shown(setting: Setting, differences: np.ndarray) -> tuple[list[float], Estimate]:
-    estimate = t_interval(differences)
+    estimate = paired_interval(differences)
     if setting.metric.scale == "ratio":
         return (100 * np.expm1(differences)).tolist(), estimate.map(lambda value: 100 * math.expm1(min(value, 50.0)))
     return differences.tolist(), estimate
@@ -126,6 +127,9 @@ def _finding(setting: Setting, names: dict) -> str:
     if len(setting.against) == 1:
         (c,) = setting.against.values()
         size = signed(setting.metric, c.estimate.value)
+        if c.disputed:
+            reference = _reference(setting, c.b, names)
+            return f"{names[c.a]} against {reference}: {c.verdict} {settled_briefly(c)} ({size})"
         return f"{names[c.a]} is {c.verdict} than {_reference(setting, c.b, names)}: {size}"
     lost = [arm for arm in others if setting.outcomes[arm].num_diverged_seeds]
     if lost and all(arm in lost or setting.pairs[best, arm].told_apart for arm in others):

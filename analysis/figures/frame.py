@@ -100,11 +100,24 @@ def save(figure, folder: Path, name: str) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
     with style():
-        figure.savefig(png, metadata={"Software": None})
+        _save_png(figure, png)
         figure.set_layout_engine("none")  # it is laid out: the second file is to be the same picture, and takes half
         figure.savefig(svg, metadata={"Date": None, "Creator": None})
     svg.write_text(_rounded(svg.read_text(encoding="utf-8")), encoding="utf-8")
     return svg, png
+
+
+def _save_png(figure, path: Path) -> None:
+    """Write a PNG with a palette of 256 colours: a third of the size of one without, and it looks the same."""
+    import io
+
+    from PIL import Image
+
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    whole = Image.open(drawn).convert("RGB")
+    few = whole.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+    few.save(path, "PNG", optimize=True)
 
 
 def _rounded(svg: str) -> str:

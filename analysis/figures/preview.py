@@ -10,12 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from analysis.figures import FAINT, QUIET, canvas, palette, style, styled
+from analysis.figures.colours import BLUE, colours_of, is_scheduler, line_of
 from lrbench.errors import InputError
 
 MOST_NAMED = 3  # more names than these find no room beside their curves: the panels' titles have their colours
 MOST_BEHIND = 8  # more faint curves than these are noise
 MOST_PLATEAUS = 6
-_NUM_COLOURS = 8
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 _DEEPEST = 1e-6  # of the largest rate: below, a curve leaves the frame of a logarithmic axis
 _GAP = 5  # pixels between a curve and its name
@@ -35,8 +35,8 @@ def draw_small(schedule):
 
     figure = Figure(figsize=(5.2, 2.6))
     axes = figure.subplots()
-    _add(axes, schedule, {"color": palette(1)[0]}, 2)
-    _add_best_case(axes, schedule, palette(1)[0], "best case: the metric always improves")
+    _add(axes, schedule, {"color": BLUE}, 2)  # alone in its frame, and the gallery's page gives it a colour of its own
+    _add_best_case(axes, schedule, BLUE, "best case: the metric always improves")
     _frame(axes, [schedule], schedule.on_log_scale)
     axes.set_xlabel("epoch")
     axes.set_ylabel("learning rate (log)" if schedule.on_log_scale else "learning rate")
@@ -58,7 +58,7 @@ def _together(schedule, log: bool):
     """One frame: the curve, or one for each parameter group, named beside it."""
     figure, axes = canvas(3.4, _title([schedule]))
     curves = [(f"group {group}", *points(schedule, rates)) for group, rates in enumerate(schedule.lr)]
-    colours = palette(max(3, len(curves)))
+    colours = [_looks([schedule])[0]["color"]] if len(curves) == 1 else palette(max(3, len(curves)))
     for (_, x, y), colour in zip(curves, colours, strict=False):
         axes.plot(x, y, color=colour, lw=2, solid_joinstyle="miter")
     _add_best_case(axes, schedule, colours[0], "best case: the metric always improves")
@@ -87,7 +87,7 @@ def _overlay_and_each(schedules, log: bool):
     for axes in grid[0]:
         axes.remove()
     overlay = figure.add_subplot(grid[0][0].get_gridspec()[0, :])
-    looks = [_look(index) for index in range(len(schedules))]
+    looks = _looks(schedules)
     for index, schedule in enumerate(schedules):
         _add(overlay, schedule, looks[index], 1.8)
     _frame(overlay, schedules, log)
@@ -113,15 +113,28 @@ def _overlay_and_each(schedules, log: bool):
     return figure
 
 
-def _look(index: int) -> dict:
-    """Return the colour and the line of the schedule with this number; the lines change once the colours repeat."""
-    colour = palette(_NUM_COLOURS)[index % _NUM_COLOURS]
-    return {"color": colour, "ls": _DASHES[index // _NUM_COLOURS % len(_DASHES)]}
+def _looks(schedules) -> list[dict]:
+    """Return the colour and the line of each schedule: its class's, as in a report.
+
+    What is no scheduler's call has a colour by its place; two of one look get lines that differ.
+    """
+    others = palette(len(schedules))
+    colours = colours_of(schedule.label for schedule in schedules)
+    looks, seen = [], {}
+    for place, schedule in enumerate(schedules):
+        known = is_scheduler(schedule.label)
+        colour = colours[schedule.label] if known else others[place]
+        again = seen[colour] = seen.get(colour, -1) + 1
+        line = line_of(schedule.label) if known else "-"
+        looks.append({"color": colour, "ls": line if not again else _DASHES[again % len(_DASHES)]})
+    return looks
 
 
 def _dark(colour) -> tuple:
     """Return the colour dark enough to be read as text on white."""
-    return tuple(0.72 * part for part in colour)
+    from matplotlib.colors import to_rgb
+
+    return tuple(0.72 * part for part in to_rgb(colour))
 
 
 def _add(axes, schedule, look: dict, width: float) -> None:

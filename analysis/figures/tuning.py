@@ -13,6 +13,7 @@ from analysis.figures.colours import FAINT, INK, QUIET, colours_of
 from analysis.figures.marks import sampled
 from analysis.page.wording import count, number, percent
 from analysis.rows.rates import Curve
+from analysis.rows.selection import Selection
 from analysis.tuning_words import names_of, tied_with
 
 _MOST_PANELS = 12
@@ -22,12 +23,12 @@ _BELOW = 2.5  # quartile ranges below the lower quartile of the means: what lies
 
 
 @styled
-def sensitivity(found: list[Curve]):
+def sensitivity(found: list[Curve], at: Selection = Selection(num_done=0, num_trials=0)):
     """Draw the mean score over seeds at each rate, a panel for each scheduler with the others grey behind.
 
     The band is the range over seeds, the dots are the seeds. A ring marks the rate that was chosen (or is best), a
     thin one each other rate that did as well, a dashed line the study's own, crosses at the bottom the rates at which
-    trials failed.
+    trials failed. `at` says how far the selection is: before its end no rate is called chosen or best.
     """
     settings = list(dict.fromkeys(curve.label for curve in found))
     drawn = found[:_MOST_PANELS]
@@ -35,8 +36,9 @@ def sensitivity(found: list[Curve]):
     num_columns = min(len(drawn), 2 if len(drawn) in (2, 4) else 3)
     num_rows = -(-len(drawn) // num_columns)
     height = 1.35 + 1.9 * num_rows + (0.9 if num_rows == 1 else 0)
-    figure, grid = canvas(height, _title(found), num_columns, num_rows, sharex=True, sharey=True, squeeze=False)
+    figure, grid = canvas(height, _title(found, at), num_columns, num_rows, sharex=True, sharey=True, squeeze=False)
     bottom, top = _limits(drawn)
+    mixed = len({curve.of for curve in drawn}) > 1
     for axes in grid.flat[len(drawn) :]:
         axes.axis("off")
     for axes, curve in zip(grid.flat, drawn, strict=False):
@@ -44,15 +46,16 @@ def sensitivity(found: list[Curve]):
             if other is not curve and other.label == curve.label:
                 axes.plot(*_line(other, bottom), color=FAINT, lw=1.0, zorder=1)
         _panel(axes, curve, colours[curve.arm], bottom, top)
-        label = ", ".join(filter(None, [names[curve.key], curve.label if len(settings) > 1 else ""]))
+        by = curve.of if mixed and curve.of != "base_lr" else ""
+        label = ", ".join(filter(None, [names[curve.key], by, curve.label if len(settings) > 1 else ""]))
         axes.set_title(textwrap.fill(label, _CHARACTERS[num_columns], max_lines=3, placeholder=" …"), fontsize=9)
     for index in range(len(drawn)):
         axes = grid.flat[index]
         if index + num_columns >= len(drawn):
             axes.tick_params(labelbottom=True)
-            axes.set_xlabel(drawn[index].of if len({curve.of for curve in drawn}) > 1 else "base_lr", fontsize=9)
+            axes.set_xlabel("base_lr, or what the title names" if mixed else drawn[index].of, fontsize=9)
     _axes(grid, drawn, bottom, top)
-    _legend(figure, drawn)
+    _legend(figure, drawn, at)
     return figure
 
 
@@ -158,12 +161,12 @@ def _short(curve: Curve, value: float) -> str:
     return f"{100 * value:.3g}%" if curve.metric.unit == "points" else number(value)
 
 
-def _legend(figure, found: list[Curve]) -> None:
+def _legend(figure, found: list[Curve], at: Selection) -> None:
     from matplotlib.lines import Line2D
 
-    how = "chosen" if found[0].chosen else "best"
+    ring = "best so far" if at.is_open else "chosen rate" if found[0].chosen else "best rate"
     marks = [
-        Line2D([], [], marker="o", ms=8, mfc="white", mec=QUIET, mew=2, ls="", label=f"{how} rate"),
+        Line2D([], [], marker="o", ms=8, mfc="white", mec=QUIET, mew=2, ls="", label=ring),
         Line2D([], [], color=QUIET, lw=1.6, marker="o", ms=3, label="mean, seeds (band: range)"),
     ]
     if any(curve.tied for curve in found):
@@ -177,7 +180,9 @@ def _legend(figure, found: list[Curve]) -> None:
     )
 
 
-def _title(found: list[Curve]) -> str:
+def _title(found: list[Curve], at: Selection) -> str:
+    if at.is_open:
+        return f"Nothing is chosen yet: {at.num_done:,} of {at.num_trials:,} selection trials have run"
     first = [curve for curve in found if curve.label == found[0].label]
     names, where = names_of(found), f"{found[0].label}: " if len(first) < len(found) else ""
     more = f" (the first {_MOST_PANELS} of {count(len(found), 'curve')})" if len(found) > _MOST_PANELS else ""

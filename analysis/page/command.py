@@ -25,10 +25,14 @@ def main(name: str, arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     from analysis.answers import answer, read_rows
     from analysis.page.wording import displayed
+    from analysis.rows.staged import restaged
     from lrbench.store import read_study_record
+    from lrbench.typed import again
 
     try:
-        found = answer(name, read_rows(options.folder, (name,)), read_study_record(options.folder))
+        record = read_study_record(options.folder)
+        record["again"] = again(record, options.folder)
+        found = answer(name, restaged(read_rows(options.folder, (name,)), record), record)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

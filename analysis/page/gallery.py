@@ -1,6 +1,6 @@
 """One page with every scheduler: its curve, formula, arguments, traps and the lines to type. Nothing from the network.
 
-`write_gallery` takes lrbench.explain's Explanation and lrbench.preview's Schedule of each. The style and its dark
+`write_gallery` takes lrbench.explanation's Explanation and lrbench.preview's Schedule of each. The style and its dark
 colours are the report's; the figures are parts of the page, so that they follow them. What this does *not* do: compute
 a rate, or know a scheduler.
 """

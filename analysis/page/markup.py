@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 
 import pandas as pd
 
@@ -18,8 +19,12 @@ _NAMES = "|".join([*sorted(FACTORS, key=len, reverse=True), "replicates", "seed"
 _ARGUMENTS = r"\((?:[^()]|\([^()]*\))*\)"  # a call's, with a tuple or a call inside
 _OWN = r"\b[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # a thing of the user's: module:attribute
 _LEVEL = rf"(?:\[[^\]]*\]|\"[^\"]*\"|-?\w+(?:[.:-]\w+)*(?:{_ARGUMENTS})?)"
+_WORD = r"(?:'[^']*'|[^\s'\"();]*[^\s'\",;:.()])"  # of a command: the sentence's own full stop is not in it
+# a command with what follows it: a name where nothing else follows in the sentence, and options with their values
+_COMMANDS = "run|plan|show|report|compact|compare|export|preview|explain|claims|audit|diverge|data fetch|data list"
+_COMMAND = rf"\blrbench (?:{_COMMANDS})\b(?: (?!--){_WORD}(?= --|[.,;:)]|$))?(?: --[a-z][\w-]*(?: (?!--){_WORD})?)*"
 _CODE = re.compile(
-    r"`[^`]+`"
+    rf"`[^`]+`|{_COMMAND}"
     rf"|\b(?:{_NAMES})\b\s?=\s?{_LEVEL}"
     rf"|{_OWN}(?:{_ARGUMENTS})?"
     rf"|\b(?:cudnn_\w+|deterministic_algorithms|base_lr|num_threads|channels_last|[A-Z]\w+LR\w*|ReduceLROnPlateau)\b"
@@ -63,13 +68,39 @@ def heading(text: str, anchor: str, size: int = 2) -> Piece:
 
 
 def sentences(texts, kind: str) -> Piece:
-    """Return a list of sentences; `kind` is its class in the page."""
-    items = "".join(f"<li>{marked_html(text)}</li>" for text in texts)
-    return Piece(
-        markdown="\n".join(f"- {marked_markdown(text)}" for text in texts),
-        page=f'<ul class="{kind}">{items}</ul>',
-        text="\n".join(f"- {text}" for text in texts),
-    )
+    """Return a list of sentences; `kind` is its class in the page.
+
+    Sentences in a row that open alike ("All at the default base_lr: …") stand below their opening, said once.
+
+    >>> print(sentences(["At 0.1: one.", "At 0.1: two.", "Three."], "findings").markdown)
+    - At 0.1:
+      - one.
+      - two.
+    - Three.
+    """
+    lines, items, plain = [], [], []
+    for opening, group in _grouped(list(texts)):
+        written = [marked_markdown(text) for text in group]
+        shown = "".join(f"<li>{marked_html(text)}</li>" for text in group)
+        if opening:
+            lines += [f"- {marked_markdown(opening)}:", *(f"  - {text}" for text in written)]
+            items.append(f'<li class="group"><b>{marked_html(opening)}:</b><ul>{shown}</ul></li>')
+            plain += [f"- {opening}:", *(f"  - {text}" for text in group)]
+        else:
+            lines += [f"- {text}" for text in written]
+            items.append(shown)
+            plain += [f"- {text}" for text in group]
+    return Piece(markdown="\n".join(lines), page=f'<ul class="{kind}">{"".join(items)}</ul>', text="\n".join(plain))
+
+
+def _grouped(texts: list[str]) -> list[tuple[str, list[str]]]:
+    """Return [(opening, what follows it)] where sentences in a row open alike, ("", them) where they do not."""
+    found = []
+    for opening, group in groupby(texts, key=lambda text: text.partition(": ")[0] if ": " in text else ""):
+        group = list(group)
+        several = opening and len(group) > 1
+        found.append((opening, [text.partition(": ")[2] for text in group]) if several else ("", group))
+    return found
 
 
 def paragraph(text: str, kind: str = "") -> Piece:
@@ -129,8 +160,15 @@ def marked_html(text: str) -> str:
 
     >>> marked_html("Use StepLR & rest")
     'Use <code>StepLR</code> &amp; rest'
+    >>> marked_html("Go on: lrbench run quickstart --out 'a b' --set seed=0-9.")
+    'Go on: <code>lrbench run quickstart <span>--out</span> &#x27;a b&#x27; <span>--set</span> seed=0-9</code>.'
     """
-    return _marked(text, lambda code: f"<code>{html.escape(code)}</code>", html.escape)
+    return _marked(text, lambda code: f"<code>{_whole_options(html.escape(code))}</code>", html.escape)
+
+
+def _whole_options(code: str) -> str:
+    """Let no line of the page end inside an option's name."""
+    return re.sub(r"(?<= )--[a-z][a-z-]*", r"<span>\g<0></span>", code)
 
 
 def marked_markdown(text: str) -> str:

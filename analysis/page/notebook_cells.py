@@ -14,6 +14,7 @@ from analysis.answers import Answer, read_rows
 from analysis.page import markup
 from analysis.page.markup import Piece
 from analysis.page.wording import count
+from analysis.rows.staged import restaged
 
 _PNG_DPI = 140  # sharp enough for a notebook, and half the size of the report's
 _CLAIM_COLUMNS = ["id", "statement", "verdict", "seen"]
@@ -23,7 +24,8 @@ def read(folder: str | Path) -> tuple[pd.DataFrame, dict]:
     """Return a results folder's rows, with the nested columns that the standing answers read, and its study.json."""
     from lrbench.store import read_study_record
 
-    return read_rows(folder), read_study_record(folder)
+    record = read_study_record(folder)
+    return restaged(read_rows(folder), record), record
 
 
 def question(rows: pd.DataFrame, record: dict) -> None:

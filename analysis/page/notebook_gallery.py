@@ -55,7 +55,7 @@ def write_gallery(results: Path, out: Path, say: Callable[[str], None] = lambda 
             say(example.name)
             notebook = execute(example, results, out)
             (out / f"{example.name}.html").write_text(report._as_html(notebook, _title(notebook)), encoding="utf-8")
-            (out / f"{example.name}.ipynb").write_text(report._as_json(_lighter(notebook)), encoding="utf-8")
+            (out / f"{example.name}.ipynb").write_text(report._as_json(report.lighter(notebook)), encoding="utf-8")
             pages.append(out / f"{example.name}.html")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror or error}. Name another: --out DIR") from None
@@ -86,15 +86,6 @@ def execute(example: Example, results: Path, cwd: Path):
 def _title(notebook) -> str:
     """The notebook's first heading."""
     return notebook.cells[0].source.splitlines()[0].removeprefix("# ")
-
-
-def _lighter(notebook):
-    """Keep one picture of each figure: the PNG, which every reader of notebooks shows."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                output["data"].pop("image/svg+xml", None)
-    return notebook
 
 
 def main(arguments: list[str] | None = None) -> int:

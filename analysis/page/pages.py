@@ -18,13 +18,12 @@ from analysis.figures import churn_map, learning_curves
 from analysis.figures import divergence as divergence_figure
 from analysis.page import markup, overview, sections, summary
 from analysis.page.markup import Piece
+from analysis.page.sections import ENVIRONMENT
 from analysis.page.ways_back import WayBack, lines, way_back
 from analysis.page.wording import count
 from analysis.provenance import failures
 from analysis.rows.arms import comparable
 from analysis.rows.planned import progress
-
-ENVIRONMENT = "provenance"  # the answer that has its section at the end, not among the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +47,14 @@ class Page:
         return {name: answer for name, answer in self.answers.items() if name != ENVIRONMENT}
 
 
-def read_study(folder: str, out: str) -> Page:
-    """Read a results folder and compute every answer. Figures will be written to OUT/figures."""
+def read_study(folder: str, out: str, again: str = "") -> Page:
+    """Read a results folder and compute every answer. Figures will be written to OUT/figures.
+
+    `again` is the command that goes on in that folder, as it is typed where the report was (`lrbench.typed.again`).
+    """
     from lrbench.store import read_study_record
 
-    record = read_study_record(folder)
+    record = {**read_study_record(folder), "again": again}
     rows, sampled = sections.read(folder, record)
     answers = sections.answered(rows, record, sampled)
     return Page(folder=folder, record=record, rows=rows, answers=answers, out=Path(out), sampled=sampled)
@@ -98,25 +100,23 @@ def show_contents(page: Page) -> None:
 def show_first_page(page: Page) -> None:
     """Show what must be known first, what the study asks, what to do, the comparisons in one figure, other answers."""
     _show(markup.heading("In short", "summary"))
-    below = {text for answer in page.sections.values() for text in answer.leading}
-    found = overview.problems(page.rows, progress(page.rows, page.record))
-    if problems := [text for text in found if text not in below]:
-        _show(markup.sentences(problems, "problems"))
-    own = sections.own_questions(page.rows, page.record)
-    cards = _cards(page)
-    for name in own:
-        if name in cards:
-            _show(cards[name])
-    first = sorted(page.answers, key=lambda name: name != "tuning")  # more seeds are wasted where the rate moves
-    advice = tuple(dict.fromkeys(text for name in first for text in page.answers[name].advice))
-    if advice:
-        _show(markup.heading("What to do", "what-to-do", 3) + markup.sentences(advice, "advice"))
+    found = overview.first_page(page.rows, page.answers, page.record, progress(page.rows, page.record))
+    if found.problems:
+        _show(markup.sentences(found.problems, "problems"))
+    for name, leading in found.own.items():
+        _show(_in_short(name, page.answers[name], leading))
+    if found.advice:
+        _show(markup.heading("What to do", "what-to-do", 3) + markup.sentences(found.advice, "advice"))
     for drawn in summary.drawn(page.rows, page.record):
         _figure(page, "summary", drawn)
-        _show(markup.paragraph(sections.SUMMARY, "note"))
+        _show(markup.paragraph(sections.about_summary(page.rows), "note"))
         _rows(page, None, way_back("summary", page.rows))
-    if others := [card for name, card in cards.items() if name not in own]:
-        _show(markup.heading("The other answers" if own else "The answers", "other-answers", 3) + _beside(others))
+    if others := [_in_short(name, page.answers[name], leading) for name, leading in found.others.items()]:
+        title = "The other answers" if found.own else "The answers"
+        _show(markup.heading(title, "other-answers", 3) + _beside(others))
+    if found.unasked:
+        titles = " and ".join(page.answers[name].title for name in found.unasked)
+        _show(markup.paragraph(f"Not asked by this study, which varies no flag and repeats no trial: {titles}", "note"))
 
 
 def show_conditions(page: Page) -> None:
@@ -201,17 +201,6 @@ def _belonging(page: Page, name: str) -> Iterator[tuple[str, object, pd.DataFram
 # ------------------------------------------------------------------------------------------------------------- pieces
 
 
-def _cards(page: Page) -> dict[str, Piece]:
-    """Return the answers as they stand on the first page, by name; no sentence stands there twice."""
-    cards, said = {}, set()
-    for name, answer in page.sections.items():
-        leading = [text for text in answer.leading if text not in said]
-        said |= set(leading)
-        if leading:
-            cards[name] = _in_short(name, answer, leading)
-    return cards
-
-
 def _beside(cards: list[Piece]) -> Piece:
     """Cards in smaller type, side by side where there is room."""
     return Piece(
@@ -221,7 +210,7 @@ def _beside(cards: list[Piece]) -> Piece:
     )
 
 
-def _in_short(name: str, answer: Answer, leading: list[str]) -> Piece:
+def _in_short(name: str, answer: Answer, leading: tuple[str, ...]) -> Piece:
     """One answer on the first page: its question as a link, its verdict, its first sentences."""
     question, badge = markup.marked_html(answer.title), markup.badge(answer.verdict)
     parts = " ".join(f"<span>{markup.marked_html(text)}</span>" for text in leading)

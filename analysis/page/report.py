@@ -51,11 +51,12 @@ def write_report(
     the format is unknown, and StoreError where the report cannot be written.
     """
     from lrbench.store import read_study_record, require_study
+    from lrbench.typed import again
 
     if format not in FORMATS:
         raise InputError(f"--format: found {format!r}; allowed: {', '.join(FORMATS)}.{did_you_mean(format, FORMATS)}")
     folder = require_study(folder).resolve()
-    read_study_record(folder)
+    go_on = again(read_study_record(folder), folder)
     out = Path(folder / "report" if out is None else out).resolve()
     say = progress or (lambda line: None)
     try:
@@ -64,7 +65,7 @@ def write_report(
         raise InputError(f"{out} cannot be written: {error.strerror}. Name another folder: --out DIR") from None
     with tempfile.TemporaryDirectory(prefix="lrbench-", dir=_temporary_folder()) as scratch:
         say("starting the notebook")
-        notebook = _execute(folder, out, Path(scratch), say)
+        notebook = _execute(folder, out, Path(scratch), go_on, say)
     say("writing the page")
     html, markdown, executed = out / "report.html", out / "report.md", out / "report.ipynb"
     texts: dict[Path, str] = {}
@@ -73,7 +74,7 @@ def write_report(
     if format in ("all", "md"):
         texts[markdown] = _as_markdown(notebook)
     if format in ("all", "ipynb"):
-        texts[executed] = _as_json(notebook)
+        texts[executed] = _as_json(lighter(notebook))
     for path, text in texts.items():
         try:
             path.write_text(text, encoding="utf-8")
@@ -85,7 +86,7 @@ def write_report(
 # ---------------------------------------------------------------------------------------------------------- execution
 
 
-def _execute(folder: Path, out: Path, scratch: Path, say: Callable[[str], None]):
+def _execute(folder: Path, out: Path, scratch: Path, go_on: str, say: Callable[[str], None]):
     """Execute the template in `out`; paths in it are relative, so that a report can be moved and shared."""
     import nbformat
     import papermill
@@ -100,7 +101,7 @@ def _execute(folder: Path, out: Path, scratch: Path, say: Callable[[str], None])
         papermill.execute_notebook(
             str(source),
             str(target),
-            parameters={"folder": os.path.relpath(folder, out), "out": "."},
+            parameters={"folder": os.path.relpath(folder, out), "out": ".", "again": go_on},
             kernel_name="python3",
             progress_bar=False,
             request_save_on_cell_execute=False,
@@ -159,6 +160,18 @@ def _without_traces(notebook):
 
 
 # --------------------------------------------------------------------------------------------------------------- pages
+
+
+def lighter(notebook):
+    """Keep one picture of each figure, the PNG, which Jupyter, VS Code and GitHub all show and a palette makes light.
+
+    The page is made before this: it has the SVG.
+    """
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output["data"].pop("image/svg+xml", None)
+    return notebook
 
 
 def _as_json(notebook) -> str:

@@ -16,18 +16,23 @@ from analysis.answers import NAMES, NESTED, Answer, all_answers, questions
 from analysis.page.wording import count
 from analysis.rows.arms import comparable
 from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, completed, group_ids, varied
+from analysis.rows.nested import read_nested
+from analysis.rows.staged import restaged
+from analysis.rows.timing import num_busy
 from analysis.statistics.verdicts import NOT_TESTABLE
-from analysis.throughput_words import num_busy
 
+ENVIRONMENT = "provenance"  # the answer that has its section at the end, not among the others
 MOST_NESTED = 4_000
 # answers for studies that have what they are about, after the standing ones; each says so by `applies(rows)`
 FURTHER = ("tuning", "time_to_target", "tradeoff", "across", "interaction", "components")
 # what a study is not made for: the spread of luck, the rates that were applied; these stand last
 LAST = ("applied_lr", "components")
-SUMMARY = (
-    "Each interval is 95% by itself; a verdict takes into account how many comparisons share the 5% (Holm), so that an "
-    "interval that leaves out zero may still be inconclusive. So is one whose arm diverged on some seeds, "
-    "unless counting these as guessing leaves the verdict as it is."
+_SUMMARY = (
+    "A bar is the 95% interval of one comparison by itself. Where several comparisons share the 5% (Holm's correction) "
+    "the verdict beside it is stricter: a bar may leave out zero and still be inconclusive."
+)
+_SUMMARY_DIVERGED = (
+    "Where an arm diverged on some seeds, it has a verdict only if counting those as guessing leaves it as it is."
 )
 PROSE = {
     "throughput": (
@@ -60,10 +65,10 @@ def read(folder, record: dict) -> tuple[pd.DataFrame, str]:
     nested = list(dict.fromkeys(column for name in (*NAMES, *FURTHER) for column in _nested(name)))
     rows = load(folder, columns=FLAT)
     if len(rows) <= MOST_NESTED:
-        return load(folder, columns=[*FLAT, *nested]), ""
+        return restaged(load(folder, columns=[*FLAT, *nested]), record), ""
     chosen = earliest(rows, MOST_NESTED)
-    deep = _read_nested(Path(folder), nested, set(rows["trial_id"][chosen]))
-    rows = rows.join(deep.set_index("trial_id"), on="trial_id").assign(read_whole=chosen)
+    deep = read_nested(Path(folder), nested, set(rows["trial_id"][chosen]))
+    rows = restaged(rows.join(deep.set_index("trial_id"), on="trial_id").assign(read_whole=chosen), record)
     seen = int(chosen.sum())
     return rows, (
         f"Curves, predictions and digests were read for {seen:,} of {count(len(rows), 'trial')}: the first seeds of "
@@ -111,6 +116,12 @@ def prose(name: str, rows: pd.DataFrame) -> str:
     return f"Trials are timed alone on their device. {text}" if name == "throughput" and alone else text
 
 
+def about_summary(rows: pd.DataFrame) -> str:
+    """Return what is to be known of the first page's figure."""
+    diverged = (comparable(rows)["status"] == "diverged").any()
+    return f"{_SUMMARY} {_SUMMARY_DIVERGED}" if diverged else _SUMMARY
+
+
 def calibrated() -> tuple[Answer, ...]:
     """Return how the methods did where the truth was known, if that was computed."""
     if not find_spec("analysis.calibration"):
@@ -149,23 +160,3 @@ def _module(name: str):
 
 def _nested(name: str) -> Iterable[str]:
     return NESTED[name] if name in NESTED else getattr(_module(name), "NESTED", ())
-
-
-def _read_nested(folder: Path, columns: list[str], trial_ids: set[str]) -> pd.DataFrame:
-    """Return nested columns of some trials. Row groups of the parts that hold none of them are not read."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    wanted, tables = pa.array(sorted(trial_ids)), []
-    for path in sorted(folder.glob("trials/part-*.parquet")):
-        with pq.ParquetFile(path, memory_map=True) as file:
-            present = [name for name in columns if name in file.schema_arrow.names]
-            for group in range(file.num_row_groups):
-                mask = pc.is_in(file.read_row_group(group, columns=["trial_id"]).column(0), value_set=wanted)
-                if pc.any(mask).as_py():
-                    tables.append(file.read_row_group(group, columns=["trial_id", *present]).filter(mask))
-    if not tables:
-        return pd.DataFrame({"trial_id": []}).assign(**dict.fromkeys(columns))
-    found = pa.concat_tables(tables, promote_options="default").to_pandas()
-    return found.drop_duplicates("trial_id", keep="last").reindex(columns=["trial_id", *columns])

@@ -18,6 +18,8 @@ from analysis.rows.arms import comparable
 from analysis.rows.conditions import SEEDS, describe, varied
 from analysis.rows.lr_plans import plan_violations
 from analysis.rows.planned import about_strays, progress, strays
+from analysis.rows.selection import selection as selected
+from analysis.rows.staged import restaged
 from analysis.throughput_words import INERT_SHORT
 from lrbench.record import BY_NAME, PRINTED
 from lrbench.stages import SELECTION
@@ -31,7 +33,7 @@ _LEAST = 24  # a column of whole conditions is not squeezed below this
 
 def print_study(rows: pd.DataFrame, record: dict, folder: Path, console: Console | None = None) -> None:
     """Print what a study asked, how far it is, one line for each condition, and each failed trial with its error."""
-    console = console or Console()
+    console, rows = console or Console(), restaged(rows, record)
     console.print(record["study"]["question"], style="bold", markup=False, highlight=False)
     at = progress(rows, record)
     statuses = Counter(rows.loc[~strays(rows, record), "status"].astype(str))
@@ -72,6 +74,9 @@ def _chosen(rows: pd.DataFrame, record: dict) -> list[str]:
     selection = rows[rows["tuning"] == SELECTION]
     if not tune or selection.empty:
         return []
+    at = selected(rows, record)
+    if at.is_open:
+        return [f"{str(at)[0].upper()}{str(at)[1:]}. The same lrbench run command again goes on."]
     choices = [f"  {choice}" for choice in choose(rows, Tune(**tune))]
     return [f"Chosen from {count(len(selection), 'selection trial')}, which are in no table:", *choices]
 

@@ -13,10 +13,12 @@ import pandas as pd
 
 from analysis import figures, throughput
 from analysis import throughput_words as words
+from analysis.compared_looks import settled_briefly
 from analysis.comparisons import STANDING, asked, compare_all
 from analysis.contrast import MARGIN, Contrast
 from analysis.figures.colours import BLUE, colours_of
-from analysis.page.wording import count, known, level, listed
+from analysis.first_steps import change
+from analysis.page.wording import all_others, count, known, level, listed
 from analysis.rows.arms import called, comparable
 from analysis.rows.conditions import MACHINE_FACTORS, describe, places
 from analysis.setting import Comparison, Setting
@@ -101,7 +103,8 @@ def _group(heading: str, part: list[Compared], names: dict, colours: dict) -> fi
             figures.Line(
                 label=name,
                 estimate=_as_percent(estimate) if ratio else estimate,
-                verdict=one.comparison.verdict + (": diverged" if one.comparison.withdrawn else ""),
+                verdict=" ".join(filter(None, [one.comparison.verdict, settled_briefly(one.comparison)]))
+                + (": diverged" if one.comparison.withdrawn else ""),
                 colour=colours.get(name, BLUE),
             )
         )
@@ -130,24 +133,26 @@ def _title(found: list[Compared]) -> str:
     label, baseline = setting.metric.label, names[setting.baseline]
     where = f" ({_heading(setting)})" if any(one.setting is not setting for one in found) and _heading(setting) else ""
     for word in (BETTER, WORSE):
-        told = [c for c in first if c.verdict == word]
+        told = [c for c in first if c.verdict == word and not c.disputed]
         if len(told) == 1:
             amount = plain(setting.metric, abs(told[0].estimate.value))
             return f"{names[told[0].a]} is {word} than {baseline} in {label} by {amount}{where}"
         if told:
             who = listed(names[c.a] for c in told) if len(told) <= _MOST_NAMED else f"{len(told)} of {len(first)} arms"
             return f"{who} are {word} than {baseline} in {label}{where}"
+    if disputed := [f"{names[c.a]} {c.verdict} {settled_briefly(c)}" for c in first if c.disputed]:
+        return f"Against {baseline} in {label}: {'; '.join(disputed[:_MOST_NAMED])}{where}"
     withdrawn = [names[c.a] for c in first if c.withdrawn]
     lost = f"; {listed(withdrawn[:_MOST_NAMED])} diverged on some seeds" if withdrawn else ""
     same = [c for c in first if c.verdict == EQUIVALENT]
     if len(same) == len(first):
-        who = names[same[0].a] + " is" if len(same) == 1 else f"All {len(same)} others are"
+        who = names[same[0].a] + " is" if len(same) == 1 else f"{all_others(len(same))} are"
         return f"{who} equivalent to {baseline} in {label} within {plain(setting.metric, setting.margin)}{where}"
     if all(c.verdict == NOT_TESTABLE for c in first):
         return f"Nothing can be told from {baseline} in {label} here{where}"
     if len(first) == 1:
         return f"{names[first[0].a]} cannot be told from {baseline} in {label}{lost}{where}"
-    also = f"; {len(same)} of {len(first)} are equivalent to it" if same else ""
+    also = f"; {len(same)} of {len(first)} {'is' if len(same) == 1 else 'are'} equivalent to it" if same else ""
     return f"None of {len(first)} can be told from {baseline} in {label}{also}{lost}{where}"
 
 
@@ -155,7 +160,7 @@ def _about_flags(flags: list[Contrast]) -> str:
     """State what was found on the flags: the first that change the speed, or that none was seen to."""
     told = [c for c in flags if words.word(c) in (BETTER, WORSE)]
     if told:
-        parts = [f"{c.factor} = {level(c.level)} is {words.change(c)}" for c in told[:2]]
+        parts = [f"{c.factor} = {level(c.level)} is {change(c)}" for c in told[:2]]
         return listed(parts)
     names = listed(dict.fromkeys(c.factor for c in flags))
     if all(words.word(c) == EQUIVALENT for c in flags):

@@ -98,6 +98,15 @@ def count(amount: int, noun: str, plural: str = "") -> str:
     return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"
 
 
+def all_others(amount: int) -> str:
+    """Return how so many others are meant together.
+
+    >>> all_others(1), all_others(2), all_others(5)
+    ('The other one', 'Both others', 'All 5 others')
+    """
+    return {1: "The other one", 2: "Both others"}.get(amount, f"All {amount} others")
+
+
 def listed(items, last: str = "and") -> str:
     """Return items as a list in a sentence.
 
@@ -208,7 +217,6 @@ HEADERS = {
     "diverged_share": "share of seeds that diverge",
     "num_missing_trials": "trials missing",
     "better_share": "P(better)",
-    "first_share": "P(first)",
     "front_share": "on the front, share of resamples",
     "test_images_sd": "luck of test images (SD, points)",
     "distribution_sd": "endless test images (SD, points)",

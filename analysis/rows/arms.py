@@ -3,12 +3,37 @@
 What this does *not* do: choose a base_lr (`lrbench.tuning` does), or compare (`analysis.comparisons` does).
 """
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from analysis.page.wording import level
 from analysis.rows.conditions import CUDNN_FLAGS, SCHEDULE, completed, short_names, varied
+from analysis.rows.staged import EARLIER
 from lrbench.metrics import Metric
 from lrbench.stages import BOTH, SELECTION, TUNED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Where a study with [until] stands: at look `number` of those at so many seeds each (`seeds`; () without [until]).
+
+    `number` counts from 1 and is 0 before the first look is complete. `num_begun` seeds have trials.
+    """
+
+    number: int = 0
+    seeds: tuple[int, ...] = ()
+    num_begun: int = 0
+
+    @property
+    def num_seeds(self) -> int:
+        """The seeds that are judged: those of the look, or before the first all that there are."""
+        return self.seeds[self.number - 1] if self.number else self.num_begun
+
+    @property
+    def is_early(self) -> bool:
+        """Whether a look is declared and none is complete: nothing may be settled yet."""
+        return bool(self.seeds) and not self.number
 
 
 def called(factor: str, names) -> dict[str, str]:
@@ -23,8 +48,11 @@ def called(factor: str, names) -> dict[str, str]:
 
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows without the trials that chose a base_lr: what they are best at is what they were chosen for."""
-    if "tuning" not in rows or not (chosen := rows["tuning"] == SELECTION).any():
+    """Return the rows without the trials that chose a base_lr: what they are best at is what they were chosen for.
+
+    Nor with those of an earlier choice, where [tune] was changed (`analysis.rows.staged`).
+    """
+    if "tuning" not in rows or not (chosen := rows["tuning"].isin((SELECTION, EARLIER))).any():
         return rows
     return rows[~chosen]
 
@@ -34,21 +62,28 @@ def is_tuned(rows: pd.DataFrame) -> bool:
     return "tuning" in rows and bool(rows["tuning"].isin((TUNED, BOTH)).any())
 
 
-def at_look(rows: pd.DataFrame, record: dict) -> tuple[pd.DataFrame, int]:
-    """Return the rows of the seeds of the last look that is complete, and its number from 1; all rows and 0 without.
+def at_look(rows: pd.DataFrame, record: dict) -> tuple[pd.DataFrame, Look]:
+    """Return the rows of the seeds of the last look that is complete, and that look; all rows before the first.
 
-    Seeds of a look that is being run are left out until all of it is there; before the first look all rows count as
-    its. `record` is the study.json.
+    Seeds of a look that is being run are left out until all of it is there. `record` is the study.json.
     """
     until = record.get("study", {}).get("until")
-    if not until or rows.empty:
-        return rows, 0
+    if not until:
+        return rows, Look()
+    looks = tuple(until["looks"])
+    if rows.empty:
+        return rows, Look(seeds=looks)
     seeds, trials = record["study"]["grid"]["seed"], comparable(rows)["seed"].value_counts()
     whole = [trials.get(seed, 0) == trials.max() for seed in seeds]
-    look = sum(all(whole[:num_seeds]) for num_seeds in until["looks"])
-    if look == 0:
-        return rows, 1
-    return rows[rows["seed"].isin(seeds[: until["looks"][look - 1]])], look
+    number = sum(all(whole[:num_seeds]) for num_seeds in looks)
+    look = Look(number=number, seeds=looks, num_begun=int(trials.index.isin(seeds).sum()))
+    return (up_to(rows, record, number) if number else rows), look
+
+
+def up_to(rows: pd.DataFrame, record: dict, number: int) -> pd.DataFrame:
+    """Return the rows that look `number` had: those of its seeds and of the looks before."""
+    study = record["study"]
+    return rows[rows["seed"].isin(study["grid"]["seed"][: study["until"]["looks"][number - 1]])]
 
 
 def arms(rows: pd.DataFrame, record: dict) -> pd.Series:

@@ -14,11 +14,15 @@ from lrbench.metrics import Metric
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """Values by cell (a unit's trials that agree in all but the arm) and arm; `starts` says where each unit begins."""
+    """Values by cell (a unit's trials that agree in all but the arm) and arm; `starts` says where each unit begins.
+
+    `seeds` (units,) says of which seed each unit is.
+    """
 
     names: list[str]
     values: np.ndarray
     starts: np.ndarray
+    seeds: np.ndarray
 
     @classmethod
     def of(cls, rows: pd.DataFrame, metric: Metric, within: list[str]) -> "Cells":
@@ -35,7 +39,9 @@ class Cells:
         sums = np.bincount(place, weights=measured, minlength=size)
         with np.errstate(invalid="ignore"):
             values = (sums / amounts).reshape(shape)
-        return cls(names=list(names), values=values, starts=np.flatnonzero(np.diff(pairs[0], prepend=-1)))
+        seeds = rows["seed"].to_numpy()[np.unique(unit, return_index=True)[1]]
+        starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
+        return cls(names=list(names), values=values, starts=starts, seeds=seeds)
 
     def scores(self, metric: Metric) -> pd.DataFrame:
         """(units × arms) means over the cells of a unit, in the metric's unit; the best arm first."""
@@ -46,10 +52,17 @@ class Cells:
 
     def differences(self, a: str, b: str) -> np.ndarray:
         """(units,) mean differences over the cells that hold both arms; units without such a cell are left out."""
-        if a not in self.names or b not in self.names:
-            return np.empty(0)
-        found = _unit_means(self.values[:, self.names.index(a)] - self.values[:, self.names.index(b)], self.starts)
+        found = self._differences(a, b)
         return found[~np.isnan(found)]
+
+    def seeds_of(self, a: str, b: str) -> np.ndarray:
+        """(units,) the seed of each difference between a and b."""
+        return self.seeds[~np.isnan(self._differences(a, b))]
+
+    def _differences(self, a: str, b: str) -> np.ndarray:
+        if a not in self.names or b not in self.names:
+            return np.full(len(self.starts), np.nan)
+        return _unit_means(self.values[:, self.names.index(a)] - self.values[:, self.names.index(b)], self.starts)
 
 
 def _unit_means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -53,7 +53,8 @@ _PLACE = (
 
 def completed(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of trials that came to their end."""
-    return rows[rows["status"] == "completed"]
+    came = rows["status"] == "completed"
+    return rows if came.all() else rows[came]  # as it is mostly: nothing is copied
 
 
 def varied(rows: pd.DataFrame, names=FACTORS) -> list[str]:
@@ -72,10 +73,18 @@ def _follows(rows: pd.DataFrame, name: str, by: str) -> bool:
 
 def group_ids(rows: pd.DataFrame, names) -> pd.Series:
     """Return for each row the number of its group: rows that agree in every named column, null being a value."""
-    names = list(names)
+    names = [name for name in names if not _is_constant(rows[name])]  # to look is far cheaper than to group
     if not names:
         return pd.Series(0, index=rows.index)
     return rows.groupby(names, observed=True, dropna=False, sort=False).ngroup()
+
+
+def _is_constant(column: pd.Series) -> bool:
+    """Return whether all of a column is one value; False where that is not seen at a glance."""
+    if not len(column):
+        return True
+    first = column.iloc[0]
+    return bool(column.isna().all() if pd.isna(first) else column.notna().all() and (column == first).all())
 
 
 def levels(rows: pd.DataFrame, name: str) -> list:
@@ -95,11 +104,14 @@ def paired(
 ) -> pd.DataFrame:
     """Pair the rows at two levels of a factor that agree in every other factor, the seeds and the replicate.
 
-    The named columns of the row at the second level are added as `…_reference`; `block` numbers the blocks that the
-    pairs lie in. Pass factor="replicate" to pair replicates of one trial (then give `block=SEEDS`).
+    The named columns of both rows are there, those of the row at the second level as `…_reference`, with the factors
+    and seeds; `block` numbers the blocks that the pairs lie in. Pass factor="replicate" to pair replicates of one trial
+    (then give `block=SEEDS`).
     """
     agree = [name for name in (*FACTORS, *SEEDS, "replicate") if name != factor]
-    keyed = rows.assign(pair=group_ids(rows, agree), block=group_ids(rows, block))
+    # a merge copies every column: only what tells the pairs apart, and what was asked for
+    kept = rows[[*dict.fromkeys([*agree, factor, *columns])]]
+    keyed = kept.assign(pair=group_ids(rows, agree), block=group_ids(rows, block))
     first, second = (keyed[keyed[factor] == value].drop_duplicates("pair") for value in (here, there))
     return first.merge(second[["pair", *columns]], on="pair", suffixes=("", "_reference"))
 
@@ -181,8 +193,7 @@ def place_columns(rows: pd.DataFrame) -> list[str]:
     """
     found = []
     for name in _PLACE:
-        known = rows[rows[name].notna()]
-        if known[name].nunique() > 1:
+        if rows[name].nunique() > 1:
             found.append(name)
     return found
 

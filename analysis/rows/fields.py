@@ -14,7 +14,7 @@ from analysis.rows.conditions import completed, describe
 from analysis.rows.seed_tables import parts
 from analysis.statistics.bootstrap import iqm
 from analysis.statistics.intervals import CONFIDENCE, Estimate
-from analysis.statistics.ranks import Friedman, critical_difference, friedman, stratified_ranks
+from analysis.statistics.ranks import Friedman, critical_difference, friedman
 
 FEWEST = 6  # seeds a workload; a bootstrap of fewer is too sure of itself
 _MOST_VALUES = 1_000_000
@@ -52,10 +52,6 @@ class Field:
     @property
     def difference(self) -> float:
         return critical_difference(len(self.arms), len(self.tables))
-
-    @cached_property
-    def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return stratified_ranks([table.to_numpy() for table in self.tables.values()])
 
     @property
     def gains(self) -> dict[str, list[np.ndarray]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, completed, describe
 from analysis.rows.rates import at
-from analysis.statistics.intervals import Estimate, holm, paired_p
+from analysis.statistics.intervals import Estimate, holm, paired_p, t_interval
 from analysis.statistics.rankings import moved, tau_interval
 from analysis.statistics.verdicts import Judgement, judge, seed_sd
 from lrbench.stages import BOTH, DEFAULT, TUNED
@@ -49,13 +49,7 @@ class Gain:
     @property
     def interval_90(self) -> Estimate:
         """The 90% interval of the mean difference: inside the margin, both one-sided tests at 5% reject it."""
-        from scipy import stats
-
-        found = self.judgement.estimate
-        if not found.bounded:
-            return found
-        scale = stats.t.ppf(0.95, found.n - 1) / stats.t.ppf(0.975, found.n - 1)
-        return found.map(lambda end: found.value + float(scale) * (end - found.value))
+        return t_interval(self.differences, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,20 +9,26 @@ from dataclasses import dataclass
 import pandas as pd
 from pydantic import ValidationError
 
+from analysis.rows.staged import EARLIER
 from lrbench.errors import InputError
 from lrbench.factors import SEEDS
 from lrbench.grid import product
-from lrbench.stages import possible
+from lrbench.stages import SELECTION, TUNED, possible, reached
 from lrbench.study import Study, condition
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How many trials the study has, how many of them have a row, and how many rows are of other trials."""
+    """How many trials the study has, how many of them have a row, and how many rows it has no use for.
+
+    Rows that a later stage may need, of a rate that may yet be chosen, are neither. `num_earlier` of the strays chose a
+    rate or were chosen before [tune] was changed.
+    """
 
     num_trials: int
     num_done: int
     num_strays: int
+    num_earlier: int = 0
 
     @property
     def num_missing(self) -> int:
@@ -31,8 +37,14 @@ class Progress:
 
 def progress(rows: pd.DataFrame, record: dict) -> Progress:
     """Return how far a study is; `record` is its study.json."""
-    num_strays = int(strays(rows, record).sum())
-    return Progress(num_trials=record["num_trials"], num_done=len(rows) - num_strays, num_strays=num_strays)
+    others = rows[strays(rows, record)]
+    num_done = len(rows) - len(others)
+    if len(others) and record["study"].get("tune"):
+        study = Study(**record["study"])
+        later = {name for device in _devices(rows) for name in reached(study, device, rows).later()}
+        others = others[~others["trial_id"].isin(later)]
+    num_earlier = int(others["tuning"].isin((SELECTION, TUNED, EARLIER)).sum()) if len(others) else 0
+    return Progress(num_trials=record["num_trials"], num_done=num_done, num_strays=len(others), num_earlier=num_earlier)
 
 
 def strays(rows: pd.DataFrame, record: dict) -> pd.Series:
@@ -84,8 +96,10 @@ def about_strays(progress: Progress) -> str:
     """Say how many rows are of other trials; "" where none is."""
     if not progress.num_strays:
         return ""
-    if progress.num_strays == 1:
-        return "1 row is of a trial that the study no longer has; it is in the tables all the same."
-    return (
-        f"{progress.num_strays:,} rows are of trials that the study no longer has; they are in the tables all the same."
-    )
+    one = progress.num_strays == 1
+    what = "1 row is of a trial" if one else f"{progress.num_strays:,} rows are of trials"
+    where, earlier = "in the tables all the same", "of an earlier choice of rates, and in no comparison"
+    where = f"{'it is' if one else 'they are'} {earlier if progress.num_earlier == progress.num_strays else where}"
+    if 0 < progress.num_earlier < progress.num_strays:
+        where = f"{progress.num_earlier:,} are {earlier}; the others are in the tables all the same"
+    return f"{what} that the study no longer has; {where}."

@@ -24,12 +24,10 @@ from analysis.rows.conditions import (
     varied,
 )
 from analysis.statistics.verdicts import seed_sd
-from lrbench.calls import parse_call
 from lrbench.metrics import Metric, find_metric
-from lrbench.stages import BOTH, DEFAULT, OWN_RATE, SELECTION
+from lrbench.own_rate import name_of_rate, rate_of
+from lrbench.stages import BOTH, DEFAULT, SELECTION
 from lrbench.tuning import METRICS_TO_TUNE, Choice, Tune, choose
-
-PEAK = "max_lr"  # the argument of OWN_RATE's classes that is their rate, whatever base_lr is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +182,7 @@ def _of_choice(rows: pd.DataFrame, choice: Choice, metric: Metric) -> Curve:
     found = []
     for tried in choice.candidates:
         trials = at(here, {"base_lr": tried.base_lr, "scheduler": tried.scheduler})
-        found.append((tried.base_lr, _point(trials, _rate(tried.scheduler, tried.base_lr), tried.scheduler, metric)))
+        found.append((tried.base_lr, _point(trials, tried.rate, tried.scheduler, metric)))
     own_rate = float(own["base_lr"].iloc[0]) if len(own) else choice.candidates[0].base_lr
     best = next(p for lr, p in found if (lr, p.call) == (choice.base_lr, choice.chosen_scheduler))
     points = _best_at_each([point for _, point in found], best, metric)
@@ -196,11 +194,11 @@ def _of_choice(rows: pd.DataFrame, choice: Choice, metric: Metric) -> Curve:
         points=points,
         best=best,
         chosen=True,
-        default=_rate(choice.scheduler, own_rate),
-        of=_name_of_rate(choice.scheduler),
+        default=rate_of(choice.scheduler, own_rate),
+        of=name_of_rate(choice.scheduler),
         num_trials=choice.num_trials,
         num_candidates=len(choice.candidates),
-        tied=_others(((_rate(c.scheduler, c.base_lr), c.scheduler) for c in choice.tied), best),
+        tied=_others(((c.rate, c.scheduler) for c in choice.tied), best),
         decided_by=choice.decided_by,
     )
 
@@ -209,12 +207,13 @@ def _of_grid(rows: pd.DataFrame, metric: Metric) -> list[Curve]:
     if not len(rows):
         return []
     names = varied(rows, [name for name in FACTORS if name not in (*MACHINE_FACTORS, *SCHEDULE, "base_lr")])
+    rows = rows[[*dict.fromkeys([*names, *SCHEDULE, "base_lr", *SEEDS, "status", metric.name])]]  # it is split often
     found = []
     for _, part in rows.groupby(group_ids(rows, [*names, *SCHEDULE]), sort=False):
         call = str(part["scheduler"].iloc[0])
         factors = {name: None if pd.isna(part[name].iloc[0]) else part[name].iloc[0] for name in names}
         points = tuple(
-            _point(at(part, {"base_lr": lr}), _rate(call, lr), call, metric) for lr in part["base_lr"].unique()
+            _point(at(part, {"base_lr": lr}), rate_of(call, lr), call, metric) for lr in part["base_lr"].unique()
         )
         points = _best_at_each(list(points), None, metric)
         if len(points) < 2:
@@ -232,7 +231,7 @@ def _of_grid(rows: pd.DataFrame, metric: Metric) -> list[Curve]:
                 best=best,
                 chosen=False,
                 default=math.nan,
-                of=_name_of_rate(call),
+                of=name_of_rate(call),
                 num_trials=len(part),
                 num_candidates=len(points),
                 tied=tied,
@@ -274,15 +273,3 @@ def _place(point: Point, metric: Metric) -> tuple:
     """Fewest failed first, then the best mean, then the smaller rate: as `lrbench.tuning.choose` has it."""
     mean = -point.mean if metric.higher_is_better else point.mean
     return point.num_failed, math.inf if math.isnan(mean) else round(mean, 12), point.rate
-
-
-def _name_of_rate(call: str) -> str:
-    return PEAK if call.partition("(")[0] in OWN_RATE else "base_lr"
-
-
-def _rate(call: str, base_lr: float) -> float:
-    """Return what a trial's rate is called by: base_lr, or the max_lr of a scheduler that writes its own over it."""
-    if _name_of_rate(call) == "base_lr":
-        return float(base_lr)
-    peak = parse_call(call, "scheduler").get(PEAK)
-    return float(peak) if isinstance(peak, int | float) else float(base_lr)

@@ -15,6 +15,8 @@ from analysis.rows.seed_tables import Part, parts
 from analysis.statistics.intervals import Estimate, clopper_pearson, holm, paired_p
 from analysis.statistics.survival import median_time
 
+_READ = ("arm", "unit", "status", "packed", "val_accuracy_curve", "train_seconds_curve")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -80,6 +82,7 @@ def races(rows: pd.DataFrame, record: dict | None = None, target: float = 0.0) -
     for part in parts(rows, record or {}):
         goal = target or default_target(part)
         trials = part.first_trials()
+        trials = trials[[name for name in _READ if name in trials]]  # it is split by arm
         trials = trials[trials["val_accuracy_curve"].notna() | (trials["status"] != "completed")]
         if not known(goal) or trials.empty:
             continue

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, completed, describe, group_ids, levels, paired, varied
-from analysis.statistics.intervals import Estimate, between_sd, clopper_pearson, mismatch_bound, pooled_sd
+from analysis.statistics.intervals import Estimate, clopper_pearson, mismatch_bound, pooled_sd
+from analysis.statistics.nested import seeds_and_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +148,7 @@ def _cell(factors: dict, rows: pd.DataFrame) -> Cell:
         ),
         run_sd=run_sd,
         run_degrees=degrees,
-        seed_sd=between_sd(accuracy, content, group_ids(measured, ("condition_id",))),
+        seed_sd=seeds_and_runs(accuracy, content, group_ids(measured, ("condition_id",))).seed.value,
         run_churn=churn(pairs),
         seed_churn=churn(neighbours),
         max_logit_difference=max_difference(pairs),

@@ -4,6 +4,7 @@ Trials that chose a rate (`tuning` is "selection") are in no table. What this do
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -42,7 +43,7 @@ class Part:
     def label(self) -> str:
         return ", ".join(text for text in (describe(self.factors), self.stage) if text)
 
-    @property
+    @cached_property
     def diverged(self) -> dict[str, Outcomes]:
         """What became of the trials of each arm that diverged on a seed or more, in the order of the arms."""
         found = outcomes(self.rows)
@@ -54,11 +55,11 @@ class Part:
         The reference is the first level at which some trial completed: flags change how far repeats scatter, so a
         spread over several of their levels would be that of none.
         """
-        rows, done = self.rows, completed(self.rows)
+        done, kept = completed(self.rows), pd.Series(True, index=self.rows.index)
         for name in varied(done, tuple(MACHINE_FACTORS)):
-            first = levels(done, name)[0]
-            rows = rows[rows[name].isna() if first is None else rows[name] == first]
-        return replace(self, rows=rows)
+            first, column = levels(done, name)[0], self.rows[name]
+            kept &= column.isna() if first is None else column == first
+        return replace(self, rows=self.rows[kept])
 
     def table(self, column: str) -> pd.DataFrame:
         """Return (seeds, arms): a column's mean over a seed's completed trials, nan where there is none."""
@@ -74,14 +75,15 @@ class Part:
         Where a seed has none of those, its next. A trial's time is of one process: an average of several would be none
         that ever passed.
         """
-        order = self.rows.assign(
+        order = self.rows[["arm", "unit", "replicate"]].assign(
             place=sum(
                 self.rows[name].map({value: i for i, value in enumerate(levels(self.rows, name))}).astype(float)
                 for name in MACHINE_FACTORS
-            )
+            ),
+            number=range(len(self.rows)),
         )
         kept = order.sort_values(["place", "replicate"], kind="stable").drop_duplicates(["arm", "unit"])
-        return kept.sort_values("unit", kind="stable").drop(columns="place")
+        return self.rows.iloc[kept.sort_values("unit", kind="stable")["number"]]
 
 
 def parts(rows: pd.DataFrame, record: dict) -> list[Part]:

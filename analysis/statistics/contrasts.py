@@ -3,6 +3,7 @@
 What this does *not* do: word findings or draw (`analysis.interaction` does).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from analysis.rows.conditions import MACHINE_FACTORS, completed, levels, varied
 from analysis.rows.seed_tables import Part, parts
 from analysis.statistics.intervals import holm, paired_p
 from analysis.statistics.verdicts import Judgement, judge, seed_sd
+
+_MOST_SIGNS = 1_000_000  # in memory at once: 8 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +72,12 @@ def interaction_p(scores, seed: int = 0, num_permutations: int = 10_000) -> floa
     if n <= 12:  # all turns are tried; the first seed stays, as all mirrored is the same again
         signs = 1.0 - 2.0 * ((np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1)
         return float((((signs @ rest) ** 2).sum(axis=1) >= seen).mean())
-    turns = (rng.choice([-1.0, 1.0], size=n) @ rest for _ in range(num_permutations))
-    return (sum((turn**2).sum() >= seen for turn in turns) + 1) / (num_permutations + 1)
+    at_once = max(1, _MOST_SIGNS // n)
+    reached = 0
+    for first in range(0, num_permutations, at_once):  # the same turns however many are drawn at once
+        turns = rng.choice([-1.0, 1.0], size=(min(at_once, num_permutations - first), n)) @ rest
+        reached += int(((turns**2).sum(axis=1) >= seen).sum())
+    return (reached + 1) / (num_permutations + 1)
 
 
 def scores_of(part: Part, factor: str, column: str = "final_accuracy") -> tuple[np.ndarray, list[str], list]:
@@ -78,7 +85,7 @@ def scores_of(part: Part, factor: str, column: str = "final_accuracy") -> tuple[
 
     Seeds on which a cell is missing are left out. The baseline and the factor's reference come first.
     """
-    usable = completed(part.rows)
+    usable = completed(part.rows)[["arm", "unit", factor, column]]
     usable = usable[usable[column].notna()]
     at = levels(usable, factor)
     found = [arm for arm in part.arms if (usable["arm"] == arm).any()]
@@ -87,9 +94,17 @@ def scores_of(part: Part, factor: str, column: str = "final_accuracy") -> tuple[
         here = usable[usable[factor].isna()] if value is None else usable[usable[factor] == value]
         wide = here.pivot_table(index="unit", columns="arm", values=column, aggfunc="mean", observed=True)
         tables.append(wide.reindex(columns=found))
-    shared = [unit for unit in tables[0].dropna().index if all(unit in t.dropna().index for t in tables)]
+    whole = [table.dropna().index for table in tables]
+    shared = whole[0]
+    for index in whole[1:]:
+        shared = shared[shared.isin(index)]
     cube = np.stack([table.loc[shared].to_numpy(dtype=float) for table in tables], axis=2)
     return cube, found, at
+
+
+def is_crossed(rows: pd.DataFrame) -> bool:
+    """Return whether `crossings` of these rows is not empty, without judging one."""
+    return any(next(_cubes(part), None) is not None for part in parts(rows, {}))
 
 
 def crossings(rows: pd.DataFrame, record: dict | None = None) -> list[Crossing]:
@@ -97,13 +112,18 @@ def crossings(rows: pd.DataFrame, record: dict | None = None) -> list[Crossing]:
     return [crossing for part in parts(rows, record or {}) if (crossing := _crossing(part)).contrasts]
 
 
+def _cubes(part: Part) -> Iterator[tuple[str, np.ndarray, list[str], list]]:
+    """Yield each machine factor that varies with its `scores_of`, where two arms met two levels on a seed or more."""
+    for factor in varied(completed(part.rows), tuple(MACHINE_FACTORS)):
+        cube, arms, at = scores_of(part, factor)
+        if len(cube) >= 1 and cube.shape[1] >= 2 and cube.shape[2] >= 2:
+            yield factor, cube, arms, at
+
+
 def _crossing(part: Part) -> Crossing:
     raw: list[tuple] = []
     overall, leads = {}, []
-    for factor in varied(completed(part.rows), tuple(MACHINE_FACTORS)):
-        cube, arms, at = scores_of(part, factor)
-        if len(cube) < 1 or cube.shape[1] < 2 or cube.shape[2] < 2:
-            continue
+    for factor, cube, arms, at in _cubes(part):
         found = np.round(interactions(cube), 12)
         overall[factor] = interaction_p(cube)
         leads.append(cube[:, :, 0])

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from analysis.statistics.intervals import CONFIDENCE, Estimate, no_spread, paired_p
+from analysis.statistics.intervals import CONFIDENCE, Estimate, no_spread, student_p
 
 LEVEL = 0.05
 
@@ -140,7 +140,7 @@ def spread_p(a, b) -> float:
     for paired samples, which keeps its level where tails are heavy (Grambsch, 1994).
     """
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    return paired_p(np.abs(a - np.median(a)) - np.abs(b - np.median(b)))
+    return student_p(np.abs(a - np.median(a)) - np.abs(b - np.median(b)))
 
 
 def pitman_morgan_p(a, b) -> float:

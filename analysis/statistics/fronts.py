@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from analysis.rows.conditions import CUDNN_FLAGS, MACHINE_FACTORS, completed, describe, varied
+from analysis.rows.conditions import CUDNN_FLAGS, MACHINE_FACTORS, completed, describe, group_ids, varied
 from analysis.rows.seed_tables import Part, parts
 from analysis.statistics.intervals import Estimate, paired_p, t_interval
 from analysis.statistics.ranks import friedman
@@ -112,18 +112,41 @@ def trades(rows: pd.DataFrame, record: dict | None = None) -> list[Trade]:
     """Return the conditions of each setting that have accuracies and times of trials alone on their device."""
     found = []
     for part in parts(rows, record or {}):
-        usable = completed(part.rows)
-        usable = usable[(usable["packed"] != True) & usable["train_seconds"].notna()]  # noqa: E712 (null is not True)
-        usable = usable[usable["final_accuracy"].notna()]
+        usable = _usable(part)
         if len(usable):
             found.append(_trade(part, usable))
     return found
 
 
-def _trade(part: Part, usable: pd.DataFrame) -> Trade:
+def several(rows: pd.DataFrame) -> bool:
+    """Return whether `trades` has a setting of two conditions or more, met on a seed; nothing is resampled."""
+    for part in parts(rows, {}):
+        usable = _usable(part)
+        met = pd.crosstab(usable["unit"], [usable["arm"], _machines(usable)])
+        if met.shape[1] > 1 and bool((met > 0).all(axis=1).any()):
+            return True
+    return False
+
+
+def _usable(part: Part) -> pd.DataFrame:
+    """Return a part's trials that have an accuracy, and a time of their own."""
+    usable = completed(part.rows)
+    usable = usable[(usable["packed"] != True) & usable["train_seconds"].notna()]  # noqa: E712 (null is not True)
+    return usable[usable["final_accuracy"].notna()]
+
+
+def _machines(usable: pd.DataFrame) -> np.ndarray:
+    """Name each trial's levels of the machine factors in force."""
     names = in_force(usable)
-    machine = [describe({name: row[name] for name in names}) for row in usable[names].to_dict("records")]
-    usable = usable.assign(machine=machine, log_seconds=np.log(usable["train_seconds"].astype(float)))
+    group = group_ids(usable, names).to_numpy()
+    found, first = np.unique(group, return_index=True)
+    texts = [describe(row) for row in usable[names].iloc[first].to_dict("records")]
+    return np.array(texts, dtype=object)[np.searchsorted(found, group)]
+
+
+def _trade(part: Part, usable: pd.DataFrame) -> Trade:
+    usable = usable[["unit", "arm", "final_accuracy", "train_seconds", *MACHINE_FACTORS, "cudnn_flags_inert"]]
+    usable = usable.assign(machine=_machines(usable), log_seconds=np.log(usable["train_seconds"].astype(float)))
     wide = usable.pivot_table(
         index="unit", columns=["arm", "machine"], values=["final_accuracy", "log_seconds"], observed=True
     )

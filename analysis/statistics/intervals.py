@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.permutation import permutation_p, sign_flip_p
+from analysis.statistics.permutation import permutation_interval, permutation_p, sign_flip_interval, sign_flip_p
 
 CONFIDENCE = 0.95
+FAR_OUT = 7.0  # in SDs of a bell, from the median: a value beyond lies outside of the others
+FROM_PAIRS = 6  # with fewer a sign-flip test cannot get below 5 %
+_SD_BY_MEDIAN, _SD_BY_MEAN = 1.4826, 1.2533  # of a bell: its SD over the median and over the mean absolute deviation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +51,13 @@ def no_spread(values) -> bool:
     return bool(np.ptp(values) <= 1e-12 * np.abs(values).max()) if len(values) else True
 
 
-def t_interval(values) -> Estimate:
+def t_interval(values, confidence: float = CONFIDENCE) -> Estimate:
     """Where does the mean of the population lie that these n values were drawn from? (n,) → Estimate. Student (1908).
 
     With one value, or several that show no spread at all, the interval is unbounded: t would claim certainty from
     nothing. With none the value is nan.
     """
-    from scipy import stats
+    from scipy import special
 
     values = np.asarray(values, dtype=float)
     n = len(values)
@@ -63,7 +66,7 @@ def t_interval(values) -> Estimate:
     mean = float(values.mean())
     if n == 1 or no_spread(values):
         return Estimate(value=mean, low=-math.inf, high=math.inf, n=n)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    half = float(special.stdtrit(n - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(n))
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n)
 
 
@@ -124,76 +127,126 @@ def pooled_sd(values, groups) -> tuple[float, int]:
     return (0.0 if spread == 0 else float(math.sqrt(squares / degrees))), degrees
 
 
-def between_sd(values, groups, cells) -> float:
-    """How much do groups scatter inside their cell, beyond what the scatter inside the groups explains? (n,) × 3 → SD.
+# ------------------------------------------------------------------------------------------ two arms, paired or not
 
-    Groups (a seed's replicates) lie inside cells (conditions). Analysis of variance, in closed form: the mean square of
-    group means around their cell's mean, less the within-group variance divided by the group size (Searle et al.,
-    Variance Components, 1992, balanced case; unequal sizes use their harmonic mean). Below zero it is 0; with one group
-    in every cell it is nan.
+
+def outlying(values) -> np.ndarray:
+    """Which values lie far outside of the others? (…, n) → (…, n) of bool: 7 SDs of a bell or more from the median.
+
+    The SD is 1.4826 times the median absolute deviation, which a few bad values do not move, or where half of the
+    values are equal 1.2533 times the mean one: Iglewicz and Hoaglin's (1993) modified z-score, at twice their 3.5, so
+    that of normal values next to none is called so.
     """
-    values, groups, cells = np.asarray(values, dtype=float), np.asarray(groups), np.asarray(cells)
-    _, first, index, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
-    if not len(values):
-        return math.nan
-    means = np.bincount(index, weights=values) / sizes
-    sd, degrees = pooled_sd(means, cells[first])
-    if degrees == 0:
-        return math.nan
-    within, _ = pooled_sd(values, groups)
-    noise = 0.0 if math.isnan(within) else within**2 * float(np.mean(1 / sizes))
-    return math.sqrt(max(0.0, sd**2 - noise))
+    values = np.asarray(values, dtype=float)
+    if values.shape[-1] == 0:
+        return np.zeros(values.shape, dtype=bool)
+    distance = np.abs(values - _median(values))
+    rounding = 1e-12 * np.abs(values).max(axis=-1, keepdims=True)
+    middle, mean = _median(distance), distance.mean(axis=-1, keepdims=True)
+    sd = np.where(middle > rounding, _SD_BY_MEDIAN * middle, _SD_BY_MEAN * mean)
+    return distance > np.maximum(FAR_OUT * sd, rounding)
 
 
-# -------------------------------------------------------------------------------------------------- paired comparisons
+def _median(values: np.ndarray) -> np.ndarray:
+    """Return what np.median does, several times faster for few values: (…, n) → (…, 1)."""
+    values, n = np.sort(values, axis=-1), values.shape[-1]
+    return (values[..., (n - 1) // 2, None] + values[..., n // 2, None]) / 2
+
+
+def shuffles_decide(*arms) -> bool:
+    """Tell whether shuffled labels answer instead of t: 6 values or more in each arm, and one of them far outside."""
+    return min(map(len, arms)) >= FROM_PAIRS and any(bool(outlying(arm).any()) for arm in arms)
+
+
+def paired_interval(differences, confidence: float = CONFIDENCE) -> Estimate:
+    """Where does the mean lie that these n paired differences were drawn around? (n,) → Estimate.
+
+    Student's interval; where `shuffles_decide`, that of sign flips, as t then covers more than it says: one bad seed
+    widens it more than it moves the mean. 0 lies outside exactly where `paired_p` is below 1 - confidence, but for
+    differences without any spread, which have no interval.
+    """
+    differences = np.asarray(differences, dtype=float)
+    if not shuffles_decide(differences):
+        return t_interval(differences, confidence)
+    low, high = sign_flip_interval(differences, confidence)
+    return Estimate(value=float(differences.mean()), low=low, high=high, n=len(differences))
 
 
 def paired_p(differences) -> float:
-    """How surprising are these n paired differences if there were none in truth? (n,) → two-sided p of the t-test.
+    """How surprising are these n paired differences if there were none in truth? (n,) → two-sided p.
 
-    All differences equal and not zero: the t-test would claim certainty from no spread at all, so the exact sign-flip
-    test answers instead, 2 / 2^n. All zero: 1. One pair or none: 1, nothing can be told.
+    That of the t-test; where `shuffles_decide`, of the sign-flip test, as for `paired_interval`. All differences equal
+    and not zero: the t-test would claim certainty from no spread at all, so sign flips answer too, 2 / 2^n. All zero:
+    1. One pair or none: 1, nothing can be told.
     """
-    from scipy import stats
+    differences = np.asarray(differences, dtype=float)
+    return sign_flip_p(differences) if shuffles_decide(differences) else student_p(differences)
+
+
+def student_p(differences) -> float:
+    """How surprising are these n values if their mean were 0 in truth? (n,) → two-sided p of the t-test, always.
+
+    As `paired_p` else: for what has an interval by t of another kind, and shall agree with it.
+    """
+    from scipy import special
 
     differences = np.asarray(differences, dtype=float)
-    if len(differences) < 2 or not differences.any():
+    n = len(differences)
+    if n < 2 or not differences.any():
         return 1.0
     if no_spread(differences):
         return sign_flip_p(differences)
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+    return float(2 * special.stdtr(n - 1, -abs(differences.mean()) * math.sqrt(n) / differences.std(ddof=1)))
 
 
 def welch_interval(a, b) -> Estimate:
     """How far apart are the means of two arms whose runs share no seed? (n,), (m,) → a less b. Welch (1947).
 
-    Either arm may scatter more. n is that of the smaller arm. An arm of fewer than two runs, or two without any spread,
-    leave it unbounded.
+    Either arm may scatter more. Where `shuffles_decide`, the interval is that of a permutation test. n is that of the
+    smaller arm. An arm of fewer than two runs, or two without any spread, leave it unbounded.
     """
-    from scipy import stats
+    from scipy import special
 
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     n = min(len(a), len(b))
     value = float(a.mean() - b.mean()) if n else math.nan
     if n < 2 or (no_spread(a) and no_spread(b)):
         return Estimate(value=value, low=-math.inf, high=math.inf, n=n)
-    low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(CONFIDENCE)
-    return Estimate(value=value, low=float(low), high=float(high), n=n)
+    if shuffles_decide(a, b):
+        low, high = permutation_interval(a, b, CONFIDENCE)
+        return Estimate(value=value, low=low, high=high, n=n)
+    error, degrees = welch_error(a, b)
+    half = float(special.stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
+    return Estimate(value=value, low=value - half, high=value + half, n=n)
 
 
 def welch_p(a, b) -> float:
     """How surprising are two arms' means if they were equal in truth, runs sharing no seed? (n,), (m,) → two-sided p.
 
-    Neither arm showing any spread, the permutation test answers instead. An arm of fewer than two runs: 1.
+    Where `shuffles_decide`, or neither arm shows any spread, the permutation test answers. An arm of fewer than two
+    runs: 1.
     """
-    from scipy import stats
+    from scipy import special
 
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if min(len(a), len(b)) < 2:
         return 1.0
-    if no_spread(a) and no_spread(b):
+    if (no_spread(a) and no_spread(b)) or shuffles_decide(a, b):
         return permutation_p(a, b)
-    return float(stats.ttest_ind(a, b, equal_var=False).pvalue)
+    error, degrees = welch_error(a, b)
+    return float(2 * special.stdtr(degrees, -abs(a.mean() - b.mean()) / error))
+
+
+def welch_error(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """How far may the distance of two means be off? (n,), (m,) → its standard error and degrees of freedom. Welch.
+
+    An arm of fewer than two runs, or no spread in both: nan.
+    """
+    if min(len(a), len(b)) < 2 or (no_spread(a) and no_spread(b)):
+        return math.nan, math.nan
+    parts = [float(arm.var(ddof=1)) / len(arm) for arm in (a, b)]
+    degrees = sum(parts) ** 2 / sum(part**2 / (len(arm) - 1) for part, arm in zip(parts, (a, b), strict=True))
+    return math.sqrt(sum(parts)), degrees
 
 
 def holm(p_values) -> np.ndarray:
@@ -214,24 +267,6 @@ def win_probability(differences) -> Estimate:
     """How often does A beat B on the same seed? (n,) → P(A > B), ties counted half. Bouthillier et al., 2103.03098."""
     differences = np.asarray(differences, dtype=float)
     return clopper_pearson(float(np.sum(differences > 0) + 0.5 * np.sum(differences == 0)), len(differences))
-
-
-def rank_intervals(scores, seed: int = 0, num_resamples: int = 2_000) -> tuple[np.ndarray, np.ndarray]:
-    """Which places could each arm take with other seeds? (seeds, arms) → ((arms, 2) ranks, (arms,) share of firsts).
-
-    Seeds are resampled with all their arms together (paired bootstrap); rank 1 is the highest mean, equal means share
-    the lower number and share a first place. The ranks are the 2.5 % and 97.5 % quantiles. Repeats exactly for the
-    same `seed`.
-    """
-    scores = np.asarray(scores, dtype=float)
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(scores), size=(num_resamples, len(scores)))
-    means = scores[picks].mean(axis=1)
-    means = np.round(means, 12)  # equal arms must tie whatever the order of summation
-    ranks = 1 + (means[:, None, :] > means[:, :, None]).sum(axis=2)
-    ends = np.quantile(ranks, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0, method="nearest")
-    firsts = ranks == 1
-    return ends.T.astype(int), (firsts / firsts.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
 # ----------------------------------------------------------------------------------------------------------- break-even

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.intervals import CONFIDENCE, Estimate, no_spread, t_interval
+from analysis.statistics.intervals import CONFIDENCE, Estimate, no_spread
 
 _TAIL = (1 - CONFIDENCE) / 2
 
@@ -101,18 +101,6 @@ def _mean_squares(values) -> tuple[float, float, float]:
 
 
 # --------------------------------------------------------------------------- where several intervals hold at once
-
-
-def t_interval_at(values, confidence: float) -> Estimate:
-    """`analysis.statistics.intervals.t_interval` at another confidence, where several are to hold at once. (n,)."""
-    from scipy import stats
-
-    plain = t_interval(values)
-    if not plain.bounded:
-        return plain
-    scale = stats.t.ppf((1 + confidence) / 2, plain.n - 1) / stats.t.ppf((1 + CONFIDENCE) / 2, plain.n - 1)
-    half = float(scale) * (plain.high - plain.value)
-    return Estimate(value=plain.value, low=plain.value - half, high=plain.value + half, n=plain.n)
 
 
 def sd_estimate(values, confidence: float = CONFIDENCE) -> Estimate:

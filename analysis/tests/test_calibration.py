@@ -17,22 +17,26 @@ from analysis.calibration_cells import (
     FALSE,
     FOUND,
     ONE,
+    PAIRED,
     SEEDS,
     SHOWN,
     SIGN_FLIP,
     STUDENT,
     TOST,
+    UNPAIRED,
     WELCH,
     digits_cells,
     family_cells,
     paired_cells,
+    paired_each,
     t_p,
     tost_each,
     unpaired_cells,
+    unpaired_each,
     welch_each,
 )
 from analysis.statistics.equivalence import tost_p
-from analysis.statistics.intervals import paired_p, welch_p
+from analysis.statistics.intervals import outlying, paired_interval, paired_p, student_p, welch_interval, welch_p
 from analysis.statistics.noise import NOISES, SEED_SD, arms, rivals, strangers
 from analysis.statistics.verdicts import judge, verdict
 
@@ -50,7 +54,7 @@ def found(table: pd.DataFrame, **wanted) -> pd.DataFrame:
 
 
 def test_no_promise_is_broken():
-    """False positives at most nominal, coverage never below 93 %, plans met from 6 seeds on in near-normal noise."""
+    """False positives at most nominal, coverage 93 to 97 % and plans met from 6 seeds on (near-normal noise)."""
     assert len(promised(committed())) > 100
     assert broken(committed()).to_dict("records") == []
 
@@ -58,16 +62,25 @@ def test_no_promise_is_broken():
 @pytest.mark.parametrize("noise", NOISES)
 def test_every_noise_and_number_of_seeds_was_tried(noise):
     """Each shape of noise has each number of seeds, for each method that decides."""
-    for method in (STUDENT, WELCH, TOST):
+    for method in (PAIRED, UNPAIRED, TOST):
         assert set(found(committed(), noise=noise, method=method)["num_seeds"]) == set(SEEDS)
 
 
-def test_the_t_interval_is_wide_only_with_rare_bad_seeds():
-    """From 6 seeds on it covers more than 97 % only where one seed in twenty fails, and then less than 98 %."""
-    own = promised(committed())
-    wide = own[(own["verdict"] == "wide") & (own["method"] == STUDENT)]
-    assert set(wide["noise"]) == {"rare bad seeds"}
-    assert wide["rate"].max() < 0.98
+@pytest.mark.parametrize("method", [PAIRED, UNPAIRED])
+def test_what_decides_covers_93_to_97_percent_from_6_seeds_on(method):
+    """Of arms that scatter alike, paired or not, in every shape of noise: neither too narrow nor too wide."""
+    own = found(promised(committed()), method=method, what=COVERAGE)
+    assert set(own["noise"]) == set(NOISES)
+    assert set(own["num_seeds"]) == {n for n in SEEDS if n >= 6}
+    assert own["rate"].between(0.93, 0.97).all()
+
+
+@pytest.mark.parametrize("method", [STUDENT, WELCH])
+def test_t_alone_would_be_too_wide_with_rare_bad_seeds(method):
+    """That is why it does not decide there, and it stands beside so that a reader sees it: nowhere else it is."""
+    own = found(committed(), method=method, what=COVERAGE)
+    own = own[(own["num_seeds"] >= 6) & (own["arms"] != ONE)]
+    assert set(own[own["verdict"] == "too wide"]["noise"]) == {"rare bad seeds"}
 
 
 def test_bca_decides_nothing_because_it_is_too_narrow():
@@ -143,7 +156,7 @@ def test_the_whole_table_drawn_again_is_the_committed_one():
         (AT_MARGIN, 0.061, "exceeded"),
         (COVERAGE, 0.929, "too narrow"),
         (COVERAGE, 0.93, "held"),
-        (COVERAGE, 0.971, "wide"),
+        (COVERAGE, 0.971, "too wide"),
         (FOUND, 0.76, "as planned"),
         (FOUND, 0.74, "less than planned"),
         (SHOWN, 0.86, "more than planned"),
@@ -169,20 +182,40 @@ def test_a_planted_fault_is_found(monkeypatch):
     assert set(broken(judged(paired_cells("normal", 6)))["what"]) >= {FALSE, COVERAGE}
 
 
+def test_a_rule_that_never_shuffles_is_found(monkeypatch):
+    """Were nothing ever far outside, t would decide with rare bad seeds too, and its intervals be too wide there."""
+    monkeypatch.setattr(calibration_cells, "outlying", lambda values: np.zeros(values.shape, dtype=bool))
+    for cells in (paired_cells("rare bad seeds", 10), unpaired_cells("rare bad seeds", 10)):
+        assert set(broken(judged(cells))["verdict"]) >= {"too wide"}
+
+
 # ------------------------------------------------------------------------- what is calibrated is what decides elsewhere
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_many_studies_at_once_are_each_of_them(noise):
-    """The vectorised p-values are those of the functions that reports call, identical values among them."""
+@pytest.mark.parametrize("n", [5, 8])
+def test_many_studies_at_once_are_each_of_them(noise, n):
+    """The vectorised p-values are those of the functions that reports call: identical values, one far outside, others.
+
+    Intervals leave out 0 where these p are below 5 %: what is calibrated as coverage is theirs.
+    """
     rng = np.random.default_rng(3)
-    a, b = (arm[:40] for arm in arms(rng, NOISES[noise], (40, 5)))
+    a, b = (arm[:40] for arm in arms(rng, NOISES[noise], (40, n)))
     a[0], b[0] = 0.5, 0.5
     a[1], b[1] = 0.5, 0.75
+    a[2, 0] += 40.0
     differences = a - b
-    assert t_p(differences) == pytest.approx([paired_p(d) for d in differences])
+    assert outlying(differences)[2, 0]
+    assert paired_each(differences) == pytest.approx([paired_p(d) for d in differences])
+    assert t_p(differences) == pytest.approx([student_p(d) for d in differences])
     assert tost_each(differences, 1.5) == pytest.approx([tost_p(d, 1.5) for d in differences])
-    assert welch_each(a, b) == pytest.approx([welch_p(x, y) for x, y in zip(a, b, strict=True)])
+    assert unpaired_each(a, b) == pytest.approx([welch_p(x, y) for x, y in zip(a, b, strict=True)])
+    assert (welch_each(a, b) == unpaired_each(a, b)).all() == (n < 6)
+    spread = slice(2, None)
+    told = [paired_interval(d).excludes(0.0) for d in differences[spread]]
+    assert told == (paired_each(differences[spread]) < 0.05).tolist()
+    told = [welch_interval(x, y).excludes(0.0) for x, y in zip(a[spread], b[spread], strict=True)]
+    assert told == (unpaired_each(a[spread], b[spread]) < 0.05).tolist()
 
 
 @pytest.mark.parametrize("effect", [0.0, 1.0, 2.0])
@@ -190,7 +223,7 @@ def test_judge_gives_the_word_of_the_table_to_simulated_studies(effect):
     """On 60 simulated studies the judgement's word is the truth table's for the vectorised p-values."""
     a, b = arms(np.random.default_rng(4), NOISES["lumpy"], (60, 6), effect)
     differences = a - b
-    p_values, equivalent = t_p(differences), tost_each(differences, 2.0)
+    p_values, equivalent = paired_each(differences), tost_each(differences, 2.0)
     words = [verdict(6, d.mean(), p, q) for d, p, q in zip(differences, p_values, equivalent, strict=True)]
     assert [judge(d, margin=2.0).verdict for d in differences] == words
     assert len(set(words)) > 1
@@ -236,7 +269,7 @@ def test_the_answer_tells_the_table(tmp_path):
     from analysis.figures import save
 
     page = answer()
-    largest = found(promised(committed()), method=STUDENT, what=FALSE, arms=BOTH)
+    largest = found(promised(committed()), method=PAIRED, what=FALSE, arms=BOTH)
     largest = largest[~largest["noise"].str.startswith("digits")]["rate"].max()
     assert f"at most {100 * largest:.1f}%" in page.sentences[0]
     assert "BCa bootstrap intervals decide nothing" in " ".join(page.sentences)
@@ -246,11 +279,16 @@ def test_the_answer_tells_the_table(tmp_path):
 
 
 def test_an_answer_does_not_hide_what_was_broken():
-    """A table whose t-test is too sure says "up to", and its figure's title says it."""
+    """A table whose test is too sure says "up to", one that is too careful says where; the figure's title too."""
     table = committed().copy()
-    table.loc[(table["method"] == STUDENT) & (table["what"] == FALSE), ["rate", "verdict"]] = [0.2, "exceeded"]
+    table.loc[(table["method"] == PAIRED) & (table["what"] == FALSE), ["rate", "verdict"]] = [0.2, "exceeded"]
     assert "up to 20.0%" in answer(table).sentences[0]
     assert "too sure of itself in some" in answer(table).figure()._suptitle.get_text().replace("\n", " ")
+    table = committed().copy()
+    careful = (table["method"] == PAIRED) & (table["what"] == COVERAGE) & (table["num_seeds"] == 10)
+    table.loc[careful & (table["noise"] == "lumpy") & (table["arms"] == BOTH), ["rate", "verdict"]] = [0.98, "too wide"]
+    assert "(too wide with lumpy, 10 seeds)." in answer(table).sentences[1]
+    assert "too careful in some" in answer(table).figure()._suptitle.get_text().replace("\n", " ")
 
 
 def test_a_folder_without_rows_is_bad_input(tmp_path, capsys):
@@ -262,7 +300,7 @@ def test_a_folder_without_rows_is_bad_input(tmp_path, capsys):
 def test_what_is_not_promised_is_said_with_its_numbers():
     """The shapes in which one noisy arm is called different too often are named, and what the promises hold for."""
     table = committed()
-    one = table[(table["arms"] == ONE) & (table["method"] == STUDENT) & (table["what"] == FALSE)]
+    one = table[(table["arms"] == ONE) & (table["method"] == PAIRED) & (table["what"] == FALSE)]
     limit = answer().sentences[-1]
     assert set(one["noise"][one["verdict"] == "exceeded"]) == {"skewed", "rare bad seeds"}
     for noise in ("skewed", "rare bad seeds"):
@@ -273,11 +311,17 @@ def test_what_is_not_promised_is_said_with_its_numbers():
 
 
 def test_words_on_the_gates_are_what_the_gates_do():
-    """Wide intervals pass, and it is said; the digits' range is of every comparison; three errors are called so."""
+    """Too wide breaks as too narrow does, and it is said; the digits' range is of every comparison."""
     table = committed()
-    wide = table[table["verdict"] == "wide"]
-    assert broken(wide).empty
-    assert "let pass" in answer().notes[0]
+    late = (table["num_seeds"] >= 6) & (table["arms"] == BOTH) & (table["method"] == PAIRED)
+    wide = table[late & (table["what"] == COVERAGE)].assign(verdict="too wide")
+    assert len(broken(wide)) == len(wide) > 0
+    assert "above too wide, and either breaks the promise" in answer().notes[0]
     digits = table[table["noise"].str.startswith("digits") & table["method"].isin(DECIDING)]["rate"]
     assert f"call {100 * digits.min():.1f}% to {100 * digits.max():.1f}% of comparisons" in " ".join(answer().sentences)
     assert "three standard errors are" in answer().sentences[0]
+    plain = table[table["method"].isin([STUDENT, WELCH]) & (table["verdict"] == "too wide") & (table["num_seeds"] >= 6)]
+    assert (
+        f"with rare bad seeds it would hold the truth in up to {100 * plain['rate'].max():.1f}%"
+        in answer().sentences[2]
+    )

@@ -44,7 +44,7 @@ def test_a_flag_by_throughput_is_compared_over_blocks():
         "cudnn_benchmark = True is better than cudnn_benchmark = False in throughput: +"
     )
     assert "10 blocks, better on 10 of 10" in found.sentences[0]
-    assert found.advice[0].startswith("Use cudnn_benchmark = True: +")
+    assert found.advice[0].startswith("Set cudnn_benchmark = True: 10.")
     assert found.verdict == "better"
 
 
@@ -130,7 +130,7 @@ def test_an_open_question_says_how_many_seeds_would_settle_it():
         f"and {needed} in all would so often show them equivalent, were the truth what was seen" in found.sentences[0]
     )
     assert "; what would matter is 1 seed SD (0." in found.sentences[0]
-    odds = "(four times in five if the difference is as seen)"
+    odds = "(enough four times in five if the difference is as large as seen)"
     command = f"lrbench run simulated --set seed=0-{needed - 1}"
     assert f"Run {needed - 8} more seeds to show StepLR and ConstantLR equivalent {odds}: {command}." in found.advice
     assert any(line.startswith("Plan with [until]") for line in found.advice)

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.components import answer, applies, sources
 from analysis.page.wording import displayed
-from analysis.statistics.intervals import between_sd, sd_interval
+from analysis.statistics.intervals import sd_interval
 from analysis.statistics.luck import disagreement_sd, distribution_sd_of, labels_of, luck, share_of
 from analysis.statistics.nested import bootstrap_seed_sd, seeds_and_runs
 from analysis.statistics.variance import distribution_sd, independent_error_sd
@@ -39,7 +39,7 @@ def test_unequal_repeats_by_hand():
     within = (0.5 + 2.0) / 3
     assert found.run.value == pytest.approx(math.sqrt(within))
     assert found.seed_variance == pytest.approx(13.0 - within * (1 + 1 / 2 + 1 / 3) / 3)
-    assert found.seed.value == pytest.approx(between_sd(values, seeds, np.zeros(6)))
+    assert found.seed.value == pytest.approx(math.sqrt(found.seed_variance))
 
 
 def test_a_negative_estimate_is_zero_and_said():

@@ -7,7 +7,7 @@ import pytest
 from analysis.answers import NAMES, NESTED, all_answers
 from analysis.figures import churn_map, learning_curves, style
 from analysis.page import pages, sections, summary
-from analysis.page.overview import headline, main_table
+from analysis.page.overview import NOT_KNOWN, first_page, main_table
 from analysis.page.wording import displayed
 from analysis.provenance import failures
 from analysis.rows.planned import Progress
@@ -92,12 +92,14 @@ def test_answers_hold(kind):
         check_words(sayings)
         draw(answer.figure())
     draw(learning_curves.draw(rows))
-    check_words(headline(rows, answers, Progress(num_trials=len(rows) + 1, num_done=len(rows), num_strays=1)))
+    for far in (NOT_KNOWN, Progress(num_trials=len(rows) + 1, num_done=len(rows), num_strays=1)):
+        page = first_page(rows, answers, RECORD, far)
+        check_words([*page.headline, *page.advice, *(text for said in page.others.values() for text in said)])
+        assert 1 <= len(page.headline) <= 9
     for figure in (*churn_map.drawn(rows), *summary.drawn(rows, RECORD)):
         draw(figure)
     for table in (main_table(rows), failures(rows)):
         check_words(displayed(table).astype(str).to_numpy().ravel())
-    assert 1 <= len(headline(rows, answers)) <= 9
 
 
 SHOWN = (

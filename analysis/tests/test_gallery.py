@@ -10,7 +10,7 @@ import pytest
 
 from analysis.page.gallery import write_gallery
 from lrbench.errors import InputError
-from lrbench.explain import explanation, names
+from lrbench.explanation import explanation, names
 
 VOID = {"meta", "br", "wbr", "path", "use", "polyline", "link", "rect"}
 

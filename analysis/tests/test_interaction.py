@@ -5,6 +5,7 @@ import pytest
 
 from analysis.interaction import answer, applies
 from analysis.page.wording import displayed
+from analysis.statistics import contrasts
 from analysis.statistics.contrasts import crossings, interaction_p, interactions
 from analysis.tests.simulate import Truth, simulate, study_of
 
@@ -106,3 +107,25 @@ def test_every_size_can_be_read_and_drawn(num_seeds):
     assert found.figure().get_axes()
     none = answer(crossed(num_seeds).query("cudnn_benchmark == False"))
     assert none.verdict == "not testable here"
+
+
+@pytest.mark.parametrize("missing", ["nothing", "a level on every seed", "all but one seed"])
+def test_whether_it_applies_is_whether_contrasts_are_found(missing):
+    """It applies exactly where `crossings` finds contrasts: not where no seed has both levels of both schedulers."""
+    rows = crossed(num_seeds=4)
+    flagged = rows["cudnn_benchmark"] & rows["scheduler_name"].isin(["StepLR", "CosineAnnealingLR"])
+    lost = {
+        "nothing": flagged & False,
+        "a level on every seed": flagged,
+        "all but one seed": flagged & (rows["seed"] > 0),
+    }
+    rows["status"] = rows["status"].astype(object).mask(lost[missing], "crashed")
+    assert applies(rows) == bool(crossings(rows)) == (missing != "a level on every seed")
+
+
+def test_turns_drawn_at_once_are_those_drawn_one_by_one(monkeypatch):
+    """The p of 15 seeds does not depend on how many turns are held in memory."""
+    tables = np.random.default_rng(2).normal(size=(15, 3, 2))
+    at_once = interaction_p(tables)
+    monkeypatch.setattr(contrasts, "_MOST_SIGNS", 15 * 7)
+    assert interaction_p(tables) == at_once

@@ -4,26 +4,33 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.statistics import intervals
 from analysis.statistics.intervals import (
     Estimate,
-    between_sd,
     break_even,
     break_even_interval,
     clopper_pearson,
     holm,
     mismatch_bound,
+    outlying,
+    paired_interval,
     paired_p,
     pooled_sd,
-    rank_intervals,
     sd_interval,
+    shuffles_decide,
+    student_p,
     t_interval,
     welch_interval,
     welch_p,
     win_probability,
 )
+from analysis.statistics.nested import seeds_and_runs
+from analysis.statistics.permutation import permutation_p, sign_flip_p
+from analysis.statistics.rankings import rank_intervals
 
 
 def test_t_interval_by_hand():
@@ -111,19 +118,13 @@ def test_identical_values_scatter_by_exactly_zero():
     assert (math.isnan(sd), degrees) == (True, 0)
 
 
-def test_between_sd_by_hand():
-    """Without noise inside groups the spread between them is that of their means: 1, 2, 3 scatter by 1."""
-    assert between_sd([1, 1, 2, 2, 3, 3], [0, 0, 1, 1, 2, 2], [0] * 6) == pytest.approx(1.0)
-    assert math.isnan(between_sd([1, 1], [0, 0], [0, 0]))
-
-
 def test_variance_components_find_the_truth():
     """From 2,000 seeds with 3 replicates the run-to-run SD 0.3 and the seed SD 0.5 come back within 3 %."""
     rng = np.random.default_rng(2)
     seeds = np.repeat(np.arange(2000), 3)
     values = rng.normal(0, 0.5, 2000)[seeds] + rng.normal(0, 0.3, 6000)
     assert pooled_sd(values, seeds)[0] == pytest.approx(0.3, rel=0.03)
-    assert between_sd(values, seeds, seeds * 0) == pytest.approx(0.5, rel=0.03)
+    assert seeds_and_runs(values, seeds, seeds * 0).seed.value == pytest.approx(0.5, rel=0.03)
 
 
 def test_sd_interval_covers_the_truth_at_its_rate():
@@ -144,6 +145,103 @@ def test_paired_p_where_there_is_no_spread():
     assert paired_p([0.2] * 5) == 0.0625
     assert paired_p([0.0] * 5) == 1.0
     assert paired_p([3.0]) == 1.0
+
+
+TAME = [0.3, -0.1, 0.2, 0.4, 0.0, 0.25, 0.15]
+
+
+def test_outlying_by_hand():
+    """1 to 5 and 20: median 3.5, median distance 1.5, so that beyond 7 x 1.4826 x 1.5 = 15.57 it is far."""
+    assert outlying([1, 2, 3, 4, 5, 20]).tolist() == [False] * 5 + [True]
+    assert outlying([1, 2, 3, 4, 5, 19.06]).tolist() == [False] * 6
+    assert outlying([[1, 2, 3, 4, 5, 20], [1, 2, 3, 4, 5, -14]]).sum(axis=1).tolist() == [1, 1]
+    assert outlying([]).tolist() == []
+
+
+def test_outlying_is_scipys_median_deviation():
+    """On random values the rule is the distance from the median over scipy's normal-scaled deviation, above 7."""
+    rng = np.random.default_rng(8)
+    for n in (1, 2, 3, 6, 7, 20, 31):
+        values = rng.standard_t(1.5, n)
+        far = np.abs(values - np.median(values)) > 7 * stats.median_abs_deviation(values, scale=1 / 1.4826)
+        assert outlying(values).tolist() == far.tolist()
+
+
+def test_equal_values_and_their_rounding_are_not_outlying():
+    """Where half are equal the mean distance counts: one of 9 lies 1 / (1.2533 / 9) = 7.2 SDs off, one of 8 but 6.4.
+
+    What only rounding parts is equal.
+    """
+    assert outlying([0.2] * 8 + [0.3]).tolist() == [False] * 8 + [True]
+    assert not outlying([0.2] * 7 + [0.3]).any()
+    assert not outlying([1, 1, 1, 1, 1, 1, 0, 0]).any()
+    assert not outlying([0.2] * 5 + [0.1 + 0.1 + 1e-17, 0.30000000000000004 - 0.1]).any()
+
+
+def test_normal_values_are_hardly_ever_outlying():
+    """Of bells, at most 3 studies in 100 of 6 values have one, and 1 in 100 of 10; t decides there as it always did."""
+    rng = np.random.default_rng(9)
+    assert outlying(rng.normal(size=(20_000, 6))).any(axis=1).mean() < 0.035
+    assert outlying(rng.normal(size=(20_000, 10))).any(axis=1).mean() < 0.012
+
+
+@pytest.mark.parametrize("scale", [1.0, -3.0, 1e-9, 1e9])
+def test_whether_shuffles_decide_knows_no_unit_and_no_side(scale):
+    """Other units, or b less a, change nothing; a shift neither: the interval is that of any hypothesis."""
+    for values in (np.array(TAME), np.array([*TAME, 9.0])):
+        assert shuffles_decide(scale * values) == shuffles_decide(values) == (len(values) == 8)
+        assert shuffles_decide(values + 5.0) == shuffles_decide(values)
+
+
+def test_sign_flips_decide_where_one_difference_is_far_outside():
+    """Six pairs or more and one of them far outside: p and interval are those of sign flips; else of t, both."""
+    wild = [*TAME[:5], -9.0]
+    assert paired_p(wild) == sign_flip_p(wild) != student_p(wild)
+    assert paired_interval(wild).low == -9.0
+    assert (paired_p(TAME), paired_interval(TAME)) == (student_p(TAME), t_interval(TAME))
+    few = [0.3, 0.1, 0.2, 0.25, 40.0]
+    assert (paired_p(few), paired_interval(few)) == (student_p(few), t_interval(few))
+    assert paired_interval(wild, 0.99).bounded is False  # of 2^6 signs none is rare enough
+
+
+def test_the_permutation_test_decides_where_an_arm_has_a_run_far_outside():
+    """Either arm may have it; six runs in each are needed, as 5 % could not be reached else."""
+    wild = [*TAME[:5], -9.0]
+    assert welch_p(wild, TAME) == permutation_p(wild, TAME) == welch_p(TAME, wild)
+    estimate, turned = welch_interval(wild, TAME), welch_interval(TAME, wild)
+    assert (estimate.low, estimate.high) == pytest.approx((-turned.high, -turned.low))
+    assert welch_p(wild, TAME[:5]) == pytest.approx(stats.ttest_ind(wild, TAME[:5], equal_var=False).pvalue)
+
+
+@given(
+    st.lists(st.integers(-40, 40), min_size=2, max_size=11).filter(lambda found: len(set(found)) > 1),
+    st.sampled_from([1.0, 1 / 360, 7.3]),
+)
+def test_zero_lies_outside_of_the_interval_exactly_where_p_is_below_5_percent(hits, unit):
+    """Whatever the differences, ties and rounding among them, whichever of the two methods decides."""
+    differences = np.array(hits) * unit
+    p = paired_p(differences)
+    if abs(p - 0.05) > 1e-9:
+        assert paired_interval(differences).excludes(0.0) == (p < 0.05)
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (4, 4), (3, 12), (20, 5)])
+def test_t_and_welch_are_scipys(sizes):
+    """Both p-values, and Welch's interval, are those of scipy's own tests."""
+    rng = np.random.default_rng(sizes)
+    a, b = rng.normal(0, 1, sizes[0]), rng.normal(0.5, 3, sizes[1])
+    theirs = stats.ttest_ind(a, b, equal_var=False)
+    found, interval = welch_interval(a, b), theirs.confidence_interval()
+    assert (welch_p(a, b), found.low, found.high) == pytest.approx((theirs.pvalue, interval.low, interval.high))
+    assert student_p(b) == pytest.approx(stats.ttest_1samp(b, 0.0).pvalue)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_t_at_another_confidence_is_scipys(confidence):
+    """Where several intervals are to hold at once each is wider; scipy's own one-sample interval agrees."""
+    theirs = stats.ttest_1samp(TAME, 0.0).confidence_interval(confidence)
+    found = paired_interval(TAME, confidence)
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_an_a_a_comparison_is_called_different_at_the_stated_rate():
@@ -247,7 +345,8 @@ def test_break_even_interval_obeys_its_seed_and_knows_never():
 
 def test_every_function_says_which_question_it_answers():
     """The docstring of every public function that estimates ends its first sentence with a question mark."""
-    names = ("t_interval", "clopper_pearson", "mismatch_bound", "sd_interval", "pooled_sd", "between_sd", "paired_p")
-    names += ("holm", "win_probability", "welch_interval", "welch_p", "rank_intervals", "break_even")
+    names = ("t_interval", "clopper_pearson", "mismatch_bound", "sd_interval", "pooled_sd", "paired_p", "student_p")
+    names += ("holm", "win_probability", "welch_interval", "welch_p", "break_even")
+    names += ("outlying", "paired_interval", "break_even_interval", "welch_error")
     for name in names:
         assert "?" in getattr(intervals, name).__doc__.splitlines()[0], name

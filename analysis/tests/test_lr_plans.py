@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.page.overview import headline
+from analysis.page.overview import problems
 from analysis.rows.lr_plans import plan_sentences, plan_violations
 from analysis.tests.simulate import Truth, simulate, study_of
 
@@ -30,7 +30,7 @@ def test_a_violated_plan_leads_the_report():
     (sentence,) = plan_violations(rows)
     assert sentence.startswith(f"{bad['scheduler_name']} was not applied as planned in 1 of ")
     assert "(stepped too often): note 1." in sentence
-    assert headline(rows)[0] == sentence
+    assert problems(rows)[0] == sentence
 
 
 def test_plans_that_were_held_are_counted():

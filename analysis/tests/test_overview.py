@@ -1,8 +1,9 @@
-"""The headline and the main table."""
+"""The first page and the main table."""
 
 import pytest
 
-from analysis.page.overview import headline, main_table, problems
+from analysis.page.overview import NOT_KNOWN, first_page, main_table, problems
+from analysis.page.sections import answered
 from analysis.rows.conditions import levels, short_names, varied
 from analysis.rows.planned import Progress, progress
 from analysis.schedulers import answer
@@ -11,6 +12,11 @@ from analysis.throughput import INERT
 
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}
 GRID = {"seed": "0-2", "cudnn_benchmark": [False, True], "scheduler": ["StepLR(step_size=2)", CONSTANT]}
+
+
+def headline(rows, record=None, progress=NOT_KNOWN) -> tuple[str, ...]:
+    """The first lines of the report of these rows."""
+    return first_page(rows, answered(rows, record or {}), record, progress).headline
 
 
 def test_failures_lead_the_headline():
@@ -31,20 +37,44 @@ def test_flags_that_did_not_hold_lead_even_failures():
 
 
 def test_inert_flags_are_in_the_first_lines_once():
-    """On a CPU the second sentence says that the cuDNN flags are inert, and no other repeats it."""
+    """On a CPU one sentence says that the cuDNN flags are inert: that on their cost, after the schedulers'."""
     lines = headline(simulate(study_of(grid=GRID)))
-    assert lines[1] == INERT
     assert lines.count(INERT) == 1
+    assert lines.index(INERT) == 2
     assert 3 <= len(lines) <= 6
 
 
-def test_a_gpu_study_leads_with_both_flags():
-    """On a GPU the cost of both cuDNN flags stands in the headline."""
+def test_a_gpu_study_says_what_both_flags_cost():
+    """On a GPU the cost of both cuDNN flags stands in the headline, after the schedulers that vary too."""
     grid = {**GRID, "cudnn_deterministic": [False, True]}
     lines = headline(simulate(study_of(grid=grid), Truth(inert=False, benchmark_ratio=1.1)))
-    assert lines[1].startswith("cudnn_benchmark = True against False")
-    assert lines[2].startswith("cudnn_deterministic = True against False")
+    assert "all schedulers ended at exactly the same final accuracy" in lines[1]
+    assert lines[2].startswith("cudnn_benchmark = True against False")
+    assert lines[3].startswith("cudnn_deterministic = True against False")
     assert INERT not in lines
+
+
+def test_the_studys_own_question_leads():
+    """What is asked of speed stands before the schedulers, and the schedulers before speed where nothing is asked."""
+    grid = {**GRID, "seed": "0-3"}
+    asked = study_of(grid=grid, compare=[{"factor": "cudnn_benchmark", "metric": "samples_per_second"}])
+    truth = Truth(inert=False, benchmark_ratio=1.1)
+    record = {"study": asked.model_dump(mode="json")}
+    rows = simulate(asked, truth)
+    page = first_page(rows, answered(rows, record), record)
+    assert [*page.own] == ["compare_1"]
+    assert page.headline[1].startswith("cudnn_benchmark = True is better than cudnn_benchmark = False in throughput")
+    assert "schedulers" in page.others
+    rows = simulate(study_of(grid=grid), truth)
+    assert [*first_page(rows, answered(rows, {})).own][:2] == ["schedulers", "throughput"]
+
+
+def test_what_nothing_was_run_for_is_named_and_no_more():
+    """Where no flag varies and no trial is repeated, the answers on them take no place on the first page."""
+    rows = simulate(study_of(grid={"seed": "0-3", "scheduler": GRID["scheduler"]}, replicates=1))
+    page = first_page(rows, answered(rows, {}))
+    assert set(page.unasked) == {"throughput", "reproducibility"}
+    assert not {"throughput", "reproducibility"} & {*page.own, *page.others}
 
 
 def test_an_unfinished_study_says_so():

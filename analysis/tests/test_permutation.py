@@ -1,10 +1,21 @@
 """Shuffled labels: p by counting, as scipy's own permutation test counts it, and the promises of random shuffles."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.statistics.permutation import permutation_each, permutation_p, sign_flip_each, sign_flip_p
+from analysis.statistics.permutation import (
+    permutation_each,
+    permutation_interval,
+    permutation_p,
+    sign_flip_each,
+    sign_flip_interval,
+    sign_flip_p,
+)
 
 
 def test_sign_flip_by_hand():
@@ -89,3 +100,77 @@ def test_many_studies_at_once_are_each_of_them(n):
     a, b = np.random.default_rng(n).normal(size=(2, 70, n))
     assert sign_flip_each(a)[[0, 69]].tolist() == [sign_flip_p(a[0]), sign_flip_p(a[69])]
     assert permutation_each(a, b)[[0, 69]].tolist() == [permutation_p(a[0], b[0]), permutation_p(a[69], b[69])]
+
+
+# ---------------------------------------------------------------------------------------------------------- intervals
+
+
+def test_the_interval_of_sign_flips_by_hand():
+    """Of 1, 2, 4, 8, 16, 32 at 80 %: 32 patterns, 7 have to reach; the seven lowest are the seen one, 1, 1.5, 2, 2.33,
+    2.5 and 3, from above 32, 24, 20, 18.67, 18 and 17.33. At 95 % the second ones, the smallest and the largest value.
+    """
+    values = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+    assert sign_flip_interval(values, 0.8) == pytest.approx((3.0, 52 / 3))
+    assert sign_flip_interval(values) == pytest.approx((1.0, 32.0))
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95, 0.99])
+@pytest.mark.parametrize("n", [3, 5, 6, 9, 12, 16, 17, 25])
+def test_ends_of_sign_flips_part_what_p_rejects(n, confidence):
+    """Just beyond an end p of the differences less it is below the level, just inside it is not; few pairs: no end."""
+    rng = np.random.default_rng(n)
+    differences = rng.normal(0.3, 1.0, n)
+    differences[0] += 20.0 * (n % 2)
+    ends = sign_flip_interval(differences, confidence)
+    assert (ends == (-math.inf, math.inf)) == (2 / 2**n >= 1 - confidence)
+    for end, side in zip(ends, (-1, 1), strict=True):
+        if math.isfinite(end):
+            assert sign_flip_p(differences - end - side * 1e-9) < 1 - confidence
+            assert sign_flip_p(differences - end + side * 1e-9) >= 1 - confidence
+
+
+@given(st.lists(st.integers(-30, 30), min_size=1, max_size=9), st.integers(-30, 30), st.sampled_from([0.8, 0.95]))
+def test_a_value_lies_outside_exactly_where_its_p_is_below_the_level(values, value, confidence):
+    """Whole numbers, so that ties are ties: every one of them, at the ends too."""
+    low, high = sign_flip_interval(values, confidence)
+    rejected = sign_flip_p(np.array(values) - value) < 1 - confidence
+    assert rejected == (not low - 1e-9 <= value <= high + 1e-9)
+
+
+@pytest.mark.parametrize(("n", "m"), [(3, 3), (4, 4), (6, 6), (6, 8), (8, 6), (5, 9), (9, 7), (10, 10), (20, 13)])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_ends_of_shuffled_labels_part_what_p_rejects(n, m, confidence):
+    """The same of two samples, of unequal size too, whether all splits are counted or random ones."""
+    rng = np.random.default_rng(n * m)
+    a, b = rng.normal(0.3, 1.0, n), rng.normal(0.0, 2.0, m)
+    a[0] += 15.0
+    ends, level = permutation_interval(a, b, confidence), 1 - confidence - 1e-9  # of 20 splits, 2 are 10 %
+    assert math.isinf(ends[0]) == math.isinf(ends[1]) == (permutation_p(a - 1e6, b) > level)
+    for end, side in zip(ends, (-1, 1), strict=True):
+        if math.isfinite(end):
+            assert permutation_p(a - end - side * 1e-9, b) < level
+            assert permutation_p(a - end + side * 1e-9, b) >= level
+
+
+def test_intervals_of_shuffles_turn_with_the_arms_and_obey_their_seed():
+    """b less a is a less b turned round; random shuffles repeat with their seed and move with another."""
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_t(2, (2, 20))
+    low, high = sign_flip_interval(a - b)
+    assert sign_flip_interval(b - a) == pytest.approx((-high, -low))
+    assert sign_flip_interval(a - b, seed=1) == sign_flip_interval(a - b, seed=1) != (low, high)
+    low, high = permutation_interval(a, b, seed=1)
+    assert (low, high) == permutation_interval(a, b, seed=1) != permutation_interval(a, b, seed=2)
+    assert low < a.mean() - b.mean() < high
+
+
+def test_intervals_of_nothing_are_unbounded():
+    """No pair, or an empty arm, leaves everything possible."""
+    nothing = (-math.inf, math.inf)
+    assert sign_flip_interval([]) == permutation_interval([], [1.0]) == permutation_interval([1.0], []) == nothing
+
+
+def test_one_sided_differences_beyond_16_have_their_smallest_as_an_end():
+    """Where all have one sign p is 2 / 2^n, below any random p: the end is the smallest difference, at 99.999 % too."""
+    assert sign_flip_interval(np.arange(1.0, 21.0), 0.99999) == (1.0, 20.0)
+    assert sign_flip_p(np.arange(1.0, 21.0)) < 1e-5 < sign_flip_p(np.arange(1.0, 21.0) - 1.5)

@@ -1,6 +1,7 @@
 """The report: written by a process with a home of its own, so that what it leaves behind can be seen."""
 
 import ast
+import base64
 import json
 import os
 import re
@@ -151,6 +152,18 @@ def test_no_path_of_this_machine_is_in_a_report(written):
     folder, paths, _, _ = written
     for path in (paths.html, paths.markdown, paths.notebook):
         assert str(folder.parent) not in path.read_text(encoding="utf-8")
+
+
+def test_a_figure_is_in_the_notebook_once(written):
+    """Each as a PNG with a palette, which is small and which every reader of notebooks shows; the page has the SVG."""
+    _, paths, _, _ = written
+    cells = json.loads(paths.notebook.read_text(encoding="utf-8"))["cells"]
+    shown = [output["data"] for cell in cells for output in cell.get("outputs", []) if "data" in output]
+    pictures = [base64.b64decode(data["image/png"]) for data in shown if "image/png" in data]
+    assert len(pictures) == len(list(paths.figures.glob("*.png"))) >= 8
+    assert not any("image/svg+xml" in data for data in shown)
+    assert all(picture[25] == 3 for picture in pictures)  # the colour type in a PNG's header: 3 is a palette
+    assert paths.notebook.stat().st_size < 1_500_000
 
 
 def test_the_notebook_ran_to_its_end(written):

@@ -34,7 +34,7 @@ def test_the_title_is_the_first_finding():
 @pytest.mark.parametrize(
     ("truth", "said"),
     [
-        (Truth(), "All 2 others are equivalent to ConstantLR in final accuracy within"),
+        (Truth(), "Both others are equivalent to ConstantLR in final accuracy within"),
         (Truth(effects={"StepLR": -0.05}), "StepLR is worse than ConstantLR in final accuracy by"),
         (
             Truth(effects={"StepLR": 0.03, "CosineAnnealingLR": 0.03}, accuracy=0.9),

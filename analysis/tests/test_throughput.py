@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import provenance, throughput
+from analysis import first_steps, provenance, throughput
 from analysis.statistics.intervals import holm, paired_p
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.throughput import INERT, contrasts, noise_floor, timed
@@ -47,7 +47,7 @@ def test_intervals_of_a_ratio_hold_the_truth_at_their_rate():
     missed = 0
     for _ in range(120):
         noise = np.exp(rng.normal(0, 0.03, len(rows)))
-        pairs = throughput._compared(
+        pairs = first_steps.compared(
             rows.assign(samples_per_second=20_000 * ratio * noise), "cudnn_benchmark", True, False
         )
         found = throughput.Contrast(factor="cudnn_benchmark", level=True, reference=False, where="", pairs=pairs).ratio

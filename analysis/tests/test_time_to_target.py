@@ -102,6 +102,19 @@ def test_seconds_and_epochs_are_corrected_together():
     assert alone.corrected_p[STEP] == pytest.approx(0.03125)
 
 
+def test_the_badge_is_of_all_settings():
+    """Sooner at one base_lr and at the same time at the other: both are counted, and both lead."""
+    rows = raced({"ConstantLR": 4, "StepLR": 2}, base_lr=[0.1, 0.01])
+    same = (rows["base_lr"] == 0.01).to_numpy()
+    rows["val_accuracy_curve"] = [
+        np.array([0.5, 0.5, 0.5, 0.9]) if level else curve
+        for level, curve in zip(same, rows["val_accuracy_curve"], strict=True)
+    ]
+    found = answer(rows, target=0.9)
+    assert found.verdict == "of 2 settings: 1 better, 1 inconclusive"
+    assert sorted(text.partition(":")[0] for text in found.leading) == ["base_lr=0.01", "base_lr=0.1"]
+
+
 @pytest.mark.parametrize(("when", "verdict"), [([2, 2, 2, 2, 2, 2, 3, 3], "better"), ([4] * 8, "worse")])
 def test_the_badge_belongs_to_the_first_sentence(when, verdict):
     """ExponentialLR has the shortest median and is not told from ConstantLR; StepLR is, and leads with its badge."""

@@ -161,3 +161,19 @@ def test_nothing_to_trade():
     rows = traded()
     assert "nothing to trade" in answer(rows.assign(status="crashed")).sentences[0]
     assert not applies(rows[:0])
+
+
+@pytest.mark.parametrize("lost", ["nothing", "one scheduler", "a seed of each", "the seeds of one or the other"])
+def test_whether_it_applies_is_whether_conditions_are_found(lost):
+    """It applies exactly where `trades` finds two conditions or more on a seed that all of them have."""
+    rows = traded()
+    cosine, even = rows["scheduler_name"] == "CosineAnnealingLR", rows["seed"] % 2 == 0
+    masks = {
+        "nothing": cosine & False,
+        "one scheduler": cosine,
+        "a seed of each": rows["seed"] == 0,
+        "the seeds of one or the other": cosine == even,
+    }
+    rows["status"] = rows["status"].astype(object).mask(masks[lost], "crashed")
+    assert applies(rows) == any(len(trade.conditions) > 1 for trade in trades(rows))
+    assert applies(rows) == (lost != "the seeds of one or the other")

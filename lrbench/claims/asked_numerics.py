@@ -3,6 +3,8 @@
 torch is imported when a function is called. What this does *not* do: compare the answers of two processes.
 """
 
+from lrbench.ulps import ulps
+
 NUM_ELEMENTS = 2**20
 
 
@@ -129,22 +131,11 @@ def rows_alone(device: str, batch_size: int) -> dict[str, dict]:
 
 def compared(rows, others) -> dict:
     """Return how many rows of two float32 matrices differ in any bit, and by how much at most."""
-    import torch
-
-    bits, other_bits = (values.contiguous().view(torch.int32) for values in (rows, others))
-    distance = _ordered(bits).sub(_ordered(other_bits)).abs()
+    bits, other_bits = (values.contiguous().numpy().view("u4") for values in (rows, others))
     norms = (rows.double() - others.double()).norm(dim=1) / others.double().norm(dim=1)
     return {
         "num_rows": len(rows),
-        "num_differ": int((bits != other_bits).any(dim=1).sum()),
-        "max_ulp": int(distance.max()),
+        "num_differ": int((bits != other_bits).any(axis=1).sum()),
+        "max_ulp": int(ulps(bits, other_bits).max()),
         "max_relative_l2": float(norms.max()),
     }
-
-
-def _ordered(bits):
-    """Number the float32 values of these bits so that neighbours differ by one: a distance in ulps is a difference."""
-    import torch
-
-    bits = bits.to(torch.int64)
-    return torch.where(bits < 0, -(bits & 0x7FFFFFFF), bits)

@@ -30,7 +30,7 @@ class Ratio:
 
 
 def ratio_of(log_ratios) -> Ratio:
-    """Return the ratio whose logarithm these n units have on average; Student's t, as speeds scatter by factors.
+    """Return the ratio whose logarithm these n units have on average: logarithms, as speeds scatter by factors.
 
     >>> ratio = ratio_of([math.log(2.0), math.log(2.0), math.log(4.0), math.log(1.0)])
     >>> round(ratio.value, 3), ratio.low < 1 < ratio.high, ratio.n
@@ -38,11 +38,11 @@ def ratio_of(log_ratios) -> Ratio:
     """
     import numpy as np
 
-    from analysis.statistics.intervals import no_spread, paired_p, t_interval
+    from analysis.statistics.intervals import no_spread, paired_interval, paired_p
     from analysis.statistics.power import smallest_detectable
 
     log_ratios = np.asarray(log_ratios, dtype=float)
-    found = t_interval(log_ratios).map(np.exp)
+    found = paired_interval(log_ratios).map(np.exp)
     known = len(log_ratios) > 1 and not no_spread(log_ratios)
     smallest = math.exp(smallest_detectable(float(log_ratios.std(ddof=1)), len(log_ratios))) if known else math.inf
     p = paired_p(log_ratios)

@@ -77,8 +77,9 @@ def throughput_alarms(rows, seed: int) -> Iterator[bool]:
     """
     import numpy as np
 
+    from analysis.first_steps import MEASURED
     from analysis.rows.conditions import FACTORS, SEEDS
-    from analysis.throughput import MEASURED, contrasts, timed
+    from analysis.throughput import contrasts, timed
 
     rng = np.random.default_rng(seed)
     usable = timed(rows).groupby("seed").filter(lambda pair: len(pair) == 2).sort_values(["seed", "replicate"])

@@ -58,8 +58,7 @@ def judge_l4(arms: dict, missing: str = "") -> Verdict:
     import numpy as np
 
     from analysis.statistics.contrasts import interactions
-    from analysis.statistics.intervals import holm, paired_p
-    from analysis.statistics.variance import t_interval_at
+    from analysis.statistics.intervals import holm, paired_interval, paired_p
 
     alike = _alike(arms)
     if alike:
@@ -71,7 +70,7 @@ def judge_l4(arms: dict, missing: str = "") -> Verdict:
     p_values = holm([paired_p(contrasts[:, s, f]) for s, f in places])
     evidence = []
     for (s, f), p in zip(places, p_values, strict=True):
-        estimate = t_interval_at(contrasts[:, s, f], 1 - 2 * (1 - CONFIDENCE) / len(places))
+        estimate = paired_interval(contrasts[:, s, f], 1 - 2 * (1 - CONFIDENCE) / len(places))
         evidence.append(
             {
                 "what": f"lead in accuracy, {names[f + 1]} less {names[0]}",
@@ -182,11 +181,11 @@ def judge_l11(without, warmed, missing: str = "") -> Verdict:
     import numpy as np
 
     from analysis.statistics.dispersion import detectable_spread_ratio, sd_ratio, spread_p
-    from analysis.statistics.intervals import holm, paired_p, t_interval
+    from analysis.statistics.intervals import holm, paired_interval, paired_p
     from analysis.statistics.power import smallest_detectable
 
     differences = np.asarray(warmed) - np.asarray(without)
-    mean, ratio = t_interval(differences), sd_ratio(warmed, without)
+    mean, ratio = paired_interval(differences), sd_ratio(warmed, without)
     p_mean, p_spread = (float(p) for p in holm([paired_p(differences), spread_p(warmed, without)]))
     detectable = (
         smallest_detectable(float(np.std(differences, ddof=1)), len(differences)),
@@ -271,9 +270,8 @@ def judge_l12(table, chosen: dict[str, float], missing: str = "") -> Verdict:
     """Linear less each other, seed by seed; one SD of linear over seeds is the margin of "at least as"."""
     import numpy as np
 
-    from analysis.statistics.intervals import holm, paired_p
+    from analysis.statistics.intervals import holm, paired_interval, paired_p
     from analysis.statistics.power import smallest_detectable
-    from analysis.statistics.variance import t_interval_at
 
     others = [name for name in table if name != LINEAR]
     margin = float(table[LINEAR].std(ddof=1))
@@ -281,7 +279,7 @@ def judge_l12(table, chosen: dict[str, float], missing: str = "") -> Verdict:
     evidence = []
     for name, p in zip(others, p_values, strict=True):
         differences = (table[LINEAR] - table[name]).to_numpy()
-        estimate = t_interval_at(differences, 1 - 2 * (1 - CONFIDENCE) / len(others))
+        estimate = paired_interval(differences, 1 - 2 * (1 - CONFIDENCE) / len(others))
         evidence.append(
             {
                 "what": f"accuracy of {LINEAR} at base_lr {chosen[LINEAR]:g} less that of the other",

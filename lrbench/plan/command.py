@@ -5,7 +5,6 @@ now. What this does *not* do: write anything, or say what rows mean (`analysis.p
 """
 
 import json
-import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -18,11 +17,13 @@ from lrbench import nvml
 from lrbench.devices import Devices
 from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import Problems, check_level
+from lrbench.own_folder import default_folder
 from lrbench.place import cpu_model, default_device
-from lrbench.plan.cost import START_SECONDS, Cost, cost_of, like, pilot_trials, run_pilot
+from lrbench.plan.cost import START_SECONDS, Cost, cost_of, like, pilot_trials, reckoned, run_pilot, was_cut
 from lrbench.plan.shape import Shape, shape_of
 from lrbench.stages import Stages
 from lrbench.study import Study, read_study
+from lrbench.typed import typed
 
 if TYPE_CHECKING:
     from analysis.plan import Sight
@@ -40,6 +41,7 @@ class Pilot:
     seconds: float = 0.0
     start_seconds: float = START_SECONDS
     failed: tuple[str, ...] = ()
+    cut: tuple[tuple[int, int], ...] = ()  # of the trials that were ended before their epoch: steps run, steps it has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,23 +94,8 @@ def plan(
     else:
         from lrbench.plan.printed import print_plan
 
-        print_plan(made, again=_typed(str(study), levels or {}, out, device))
+        print_plan(made, again=typed(str(study), levels or {}, out, device))
     return 1 if made.pilot.failed else 0
-
-
-def _typed(study: str, levels: dict[str, Any], out, device: str) -> str:
-    """Return what follows the command's name where the same study is meant again."""
-    words = [study, *(f"--set {shlex.quote(f'{name}={_toml(level)}')}" for name, level in levels.items())]
-    words += [f"--out {shlex.quote(str(out))}"] if out is not None else []
-    return " ".join([*words, *([f"--device {device}"] if device != "auto" else [])])
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value)
 
 
 def make_plan(
@@ -131,7 +118,7 @@ def make_plan(
     chosen = study if isinstance(study, Study) else read_study(study)
     if levels:
         chosen = chosen.with_levels(**levels)
-    folder = Path(out if out is not None else Path("results") / chosen.name)
+    folder = Path(out if out is not None else default_folder(chosen))
     device = default_device() if device == "auto" else device
     shape = shape_of(chosen, device)
     stored, notes = _stored(folder, shape)
@@ -268,7 +255,9 @@ def _run_pilot(shape: Shape, num_trials: int, data_root) -> tuple[Any, Pilot]:
         if row["status"] != "completed"
     )
     seconds = time.monotonic() - began
-    ran = Pilot(num_trials=len(rows), seconds=seconds, start_seconds=start_seconds, failed=failed)
+    cut = tuple((row["num_steps"], row["steps_per_epoch"]) for row in rows if was_cut(row))
+    rows = [reckoned(row) if was_cut(row) else row for row in rows]
+    ran = Pilot(num_trials=len(rows), seconds=seconds, start_seconds=start_seconds, failed=failed, cut=cut)
     table = pd.DataFrame([{name: row.get(name) for name in FLAT} for row in rows], columns=FLAT)
     return like(table, shape.conditions).assign(folder="the pilot"), ran
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import lrbench
 from lrbench.factors import Trial
 from lrbench.plan.shape import Part, Shape
+from lrbench.watch import Watch
 
 START_SECONDS = 4.0  # until the first trial begins: torch is loaded, data are read (2 cores, 2026-11-23)
 BETWEEN_SECONDS = 0.04  # from one trial's end to the next one's start (448 trials of digits on 2 cores, 2026-11-22)
+PILOT_SECONDS = 30.0  # of training in a trial of a pilot, at most; what is left of its epoch is reckoned
 KEYS = ("workload", "batch_size", "device", "num_threads", "precision", "compile")
 
 
@@ -171,11 +173,40 @@ def pilot_trials(shape: Shape, num_trials: int) -> list[Trial]:
 def run_pilot(trials: Sequence[Trial], data_root, say) -> tuple[list[dict], float]:
     """Run trials one by one, each in a fresh process: their rows, and how long one took to start. Nothing is written.
 
-    Each run starts anew what a study starts once, which is how that becomes known. Raises InputError.
+    A trial is ended after `PILOT_SECONDS` of training. Each run starts anew what a study starts once, which is how that
+    becomes known. Raises InputError.
     """
+    watch = Watch(stop_after_seconds=PILOT_SECONDS)
     rows, began = [], time.monotonic()
     for number, trial in enumerate(trials, 1):
-        say(f"pilot {number} of {len(trials)}: one epoch of {trial.labels()['workload']}")
-        rows.append(lrbench.run_trial(trial, data_root=data_root))
+        what = f"one epoch of {trial.labels()['workload']}, no longer than {PILOT_SECONDS:g} s"
+        say(f"pilot {number} of {len(trials)}: {what}")
+        rows.append(lrbench.run_trial(trial, data_root=data_root, watch=watch))
     inside = sum(row["total_seconds"] for row in rows)
     return rows, (time.monotonic() - began - inside) / len(rows)
+
+
+def was_cut(row: Mapping) -> bool:
+    """Tell whether a trial of a pilot was ended before its epoch was, and its evaluation."""
+    return row["status"] == "completed" and row.get("final_accuracy") is None
+
+
+def reckoned(row: Mapping) -> dict:
+    """Return the row of a pilot that was cut off as that of a whole epoch: its steps go on, and it is evaluated.
+
+    The validation images are a ninth of the training images, the test is taken for two validations as everywhere here,
+    and an image that is evaluated for a third of one that is trained on: a forward without its backward.
+    """
+    once = (row["first_step_seconds"] or 0.0) + (row["settle_seconds"] or 0.0)
+    steady = row["num_steady_steps"]
+    step = (row["train_seconds"] - once) / steady if steady else row["train_seconds"] / row["num_steps"]
+    missing = row["steps_per_epoch"] - row["num_steps"]
+    evaluate = row["steps_per_epoch"] * step / 9
+    return {
+        **row,
+        "num_steps": row["steps_per_epoch"],
+        "num_steady_steps": steady + missing,
+        "train_seconds": row["train_seconds"] + missing * step,
+        "evaluate_seconds": evaluate,
+        "total_seconds": row["total_seconds"] + missing * step + evaluate,
+    }

@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lrbench.plan.cost import PILOT_SECONDS
+
 if TYPE_CHECKING:
     from analysis.plan import Sight
     from lrbench.plan.command import Plan
@@ -95,7 +97,11 @@ def _size(plan: "Plan") -> str:
     kinds = f"{crossed}, in {count(blocks, 'random block')}"
     if plan.study.tune is not None:
         kinds += f"; {shape.parts[0].most:,} of them choose each scheduler's rate, on other seeds"
-    done = f"; {plan.num_done:,} have a row in {plan.folder}" if plan.num_done else ""
+    done = f"; {plan.num_done:,} {'has' if plan.num_done == 1 else 'have'} a row in {plan.folder}"
+    if plan.finished:
+        done = f"; it is finished, with {count(plan.num_done, 'trial')} in {plan.folder}"
+    elif not plan.num_done:
+        done = ""
     return f"{total} {'trial' if shape.most == 1 else 'trials'}: {kinds}{done}"
 
 
@@ -139,6 +145,11 @@ def _about_time(plan: "Plan", again: str) -> list[str]:
     cost, pilot = plan.cost, plan.pilot
     if pilot.num_trials:
         said.append(f"The pilot ran {count(pilot.num_trials, 'short trial')} in {seconds(pilot.seconds)}.")
+    for ran, whole in dict.fromkeys(pilot.cut):
+        said.append(
+            f"A trial of the pilot was ended after {ran:,} of the {whole:,} steps of an epoch, {PILOT_SECONDS:g} s: "
+            "the rest, and the evaluation, are reckoned from its steps."
+        )
     said += [f"A trial of the pilot ended otherwise than completed: {reason}" for reason in dict.fromkeys(pilot.failed)]
     if not cost.known:
         missing = f"no row of {'; '.join(cost.unknown)}" if cost.unknown else "no row of such trials"
@@ -267,7 +278,7 @@ def _about_known(s: "Sight") -> list[str]:
     margin = plain(s.metric, scatter.margin)
     often = percent(s.equivalence, 0)
     found, equal = (f"{n:,} {unit}s" if n else f"more than 10,000 {unit}s" for n in (s.units_to_find, s.units_to_equal))
-    said.append(f"The margin is {margin}: a difference as large is found four times in five with {found}.")
+    said.append(f"The margin, the difference that matters, is {margin}: it is found four times in five with {found}.")
     same = f"Arms that do not differ are shown equivalent within it {often} of the time with {many}"
     return [*said, f"{same}, four times in five with {equal}."]
 

@@ -1,5 +1,7 @@
 """Fixtures that share what is slow to start: the process that trials are forked from, and finished studies."""
 
+import gc
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +11,19 @@ from lrbench.executors import Job, open_executor
 from lrbench.factors import Trial
 from lrbench.record import check_row
 from lrbench.tests.helpers.commands import Ended, lrbench, wait_until
+from lrbench.tests.helpers.nets import NETS
 from lrbench.tests.helpers.studies import DIGITS, RECIPE, write_study
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole studies last: a broken function says so in the first seconds."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays: the collector need not look through torch and thousands of tests again and again."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +73,13 @@ def finished(tmp_path_factory) -> tuple[Path, Path, Ended]:
         grid={"seed": "0-2"},
     )
     return study, folder / "results" / "six", lrbench("run", study, folder=folder)
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """A folder that a user stands in, with nets.py in it."""
+    (tmp_path / "nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("nets", None)

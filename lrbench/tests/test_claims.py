@@ -35,6 +35,13 @@ def room(tmp_path) -> StudyRoom:
     return StudyRoom(tmp_path / "studies", "cpu")
 
 
+def test_a_fresh_process_leaves_in_order(room, tmp_path):
+    """It answers, and what its code registered to be done at the process's end is done."""
+    asked = room.fresh("lrbench.tests.helpers.leaving:remember", [{"path": str(tmp_path / "note")}])
+    assert asked == ["asked"]
+    assert (tmp_path / "note").read_text() == "left"
+
+
 # -------------------------------------------------------------------------------------------------------------- frame
 
 

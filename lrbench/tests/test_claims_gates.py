@@ -1,6 +1,7 @@
 """V6, V18 to V21: each gate passes on what is sound and fails on a fault that is planted."""
 
 import itertools
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -35,11 +36,6 @@ def rows(tmp_path_factory) -> pd.DataFrame:
     )
 
 
-@pytest.fixture
-def room(tmp_path) -> StudyRoom:
-    return StudyRoom(tmp_path / "studies", "cpu")
-
-
 # -------------------------------------------------------------------------------------------------------- V6, flags
 
 
@@ -66,11 +62,29 @@ def test_one_row_that_is_not_as_asked_is_counted(rows, flag, column, other):
     assert broken == {flag: 11}
 
 
+class Kept(StudyRoom):
+    """A room that runs each study once: asked again for a name, it has the rows of the first time."""
+
+    def __init__(self, folder, device: str):
+        super().__init__(folder, device)
+        self.rows: dict[str, pd.DataFrame] = {}
+
+    def study(self, name, **asked):
+        if name not in self.rows:
+            self.rows[name] = super().study(name, **asked)
+        return self.rows[name]
+
+
 @pytest.mark.slow
-def test_v6_passes_and_fails_where_a_model_switches_a_flag(room, monkeypatch):
-    """V6 passes on real trials; where the trained model itself switches cudnn_benchmark it fails, and names it."""
+def test_v6_passes_and_fails_where_a_model_switches_a_flag(tmp_path, monkeypatch):
+    """V6 passes on real trials; where the trained model of one study switches cudnn_benchmark it fails, and names it.
+
+    The other two studies of the second verdict are those of the first: what was not changed is not trained again.
+    """
+    room = Kept(tmp_path / "studies", "cpu")
     verdict = gates.v6(room)
     assert verdict.word == "supported", verdict.seen
+    del room.rows["precision-and-threads"]
     monkeypatch.setattr(gates, "NET", {**gates.NET, "model": f"{unruly.MODULE}:switches_benchmark"})
     verdict = gates.v6(room)
     assert verdict.word == "refuted"
@@ -86,11 +100,12 @@ def test_a_rate_is_allowed_the_error_of_its_tries(num_alarms, holds):
     assert error_rates.Rate(what="x", num_tries=100, num_alarms=num_alarms).holds is holds
 
 
-def z_interval(values):
-    """The interval of a careless analysis: 1.96 standard errors whatever the number of values."""
+def z_interval(values, confidence: float = 0.95):
+    """The interval of a careless analysis: at 95 % 1.96 standard errors, whatever the number of values."""
     from analysis.statistics.intervals import Estimate
 
-    mean, half = float(np.mean(values)), 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    quantile = NormalDist().inv_cdf((1 + confidence) / 2)
+    mean, half = float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / len(values) ** 0.5
     return Estimate(value=mean, low=mean - half, high=mean + half, n=len(values))
 
 
@@ -140,18 +155,24 @@ def test_the_exact_bound_fails_at_its_rate(monkeypatch):
 
 
 @pytest.mark.slow
-def test_v18_passes_on_real_rows_and_says_each_rate(rows):
-    """The whole gate on rows of real trials: every case holds, each with its tries, and the evidence has columns."""
+def test_v18_passes_on_real_rows_and_says_each_rate(rows, monkeypatch):
+    """The whole gate on rows of real trials: every case holds, each with its tries, and the evidence has columns.
+
+    100 analyses of each case; `lrbench claims --only V18` makes 400.
+    """
+    monkeypatch.setattr(error_rates, "NUM_TRIES", 100)
     verdict = error_rates.v18(Holds(rows))
     assert verdict.word == "supported", verdict.seen
-    assert len(verdict.evidence) == 10
+    assert [row.get("num_tries") for row in verdict.evidence] == [100] * 3 + [error_rates.NUM_DRAWS] * 3 + [None] * 4
     for row in verdict.evidence:
         tables.checked(row, tables.EVIDENCE)
 
 
 @pytest.mark.slow
 def test_v18_fails_where_the_intervals_are_too_narrow(rows, monkeypatch):
-    """With 1.96 standard errors in the place of Student's quantile the gate fails, and names the cases."""
+    """With 1.96 standard errors in the place of Student's quantile the gate fails, and names the cases: those of
+    drawn numbers, in all their draws; of whole analyses, which have other tests, a few."""
+    monkeypatch.setattr(error_rates, "NUM_TRIES", 20)
     monkeypatch.setattr("analysis.statistics.intervals.t_interval", z_interval)
     verdict = error_rates.v18(Holds(rows))
     assert verdict.word == "refuted"

@@ -1,9 +1,12 @@
-"""Export: what comes out is what the rows hold, read back by each tool; what is not ours is not touched."""
+"""An export holds what the rows hold, as CSV files, TensorBoard events or an MLflow store."""
 
 import json
+import math
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from csv import DictReader
 from pathlib import Path
 
@@ -12,13 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.tests.simulate import Truth, simulate_stages, study_of, write_study
-from lrbench.errors import InputError
-from lrbench.export import NEEDS, export, export_command, installed
+from lrbench.export import NEEDS, export, installed, mlflow_runs
 from lrbench.record import BY_NAME, FLAT, NESTED, arrow_schema
 from lrbench.store import load, read_study_record, write_study_record
+from lrbench.tests.helpers.export_parts import SCHEDULERS, digests
 
-SCHEDULERS = [{"name": "ConstantLR", "factor": 1.0}, {"name": "StepLR", "step_size": 2}]
 NUM_TRIALS, NUM_EPOCHS, NUM_STEPS = 12, 4, 80  # 2 schedulers x 3 seeds x 2 replicates, one of them diverged
+
+
+RUN_TABLES = ("tags", "params", "metrics", "latest_metrics")
 
 
 def needs(to: str):
@@ -31,13 +36,6 @@ def study(tmp_path_factory) -> Path:
     """A study with one failed trial, written through the store."""
     made = study_of(grid={"seed": "0-2", "scheduler": SCHEDULERS})
     return write_study(tmp_path_factory.mktemp("study") / "s", made, Truth(failures={5: "diverged"}))
-
-
-def digests(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-# ---------------------------------------------------------------------------------------------------------------- CSV
 
 
 @pytest.fixture(scope="module")
@@ -163,9 +161,6 @@ def test_every_list_is_in_a_file_or_named_as_left_out(study, tmp_path):
     assert all(name in note for name in NESTED if name not in held)
 
 
-# -------------------------------------------------------------------------------------------------------- TensorBoard
-
-
 @needs("tensorboard")
 def test_tensorboard_reads_what_the_rows_hold(study, tmp_path):
     """TensorBoard's own reader finds a run a trial, with each curve at its steps, final values, time and parameters."""
@@ -209,8 +204,6 @@ def test_the_same_rows_give_the_same_event_files(study, tmp_path):
     one, two = (digests(export(study, "tensorboard", tmp_path / name).folder) for name in ("a", "b"))
     assert one == two
 
-
-# ------------------------------------------------------------------------------------------------------------- MLflow
 
 # no connection may leave the machine while this runs
 OFFLINE = """
@@ -285,157 +278,38 @@ print(json.dumps(found))
 """
 
 
-# ----------------------------------------------------------------------------------------------------- what is ours
+@pytest.mark.slow
+@needs("mlflow")
+@pytest.mark.filterwarnings("ignore")  # of mlflow's own use of sqlalchemy
+def test_mlflow_holds_what_its_own_client_would_have_written(study, tmp_path, monkeypatch):
+    """All but the first run are written into MLflow's tables: row for row they are those that its client writes."""
+    ways = {}
+    for name in ("tables", "client"):
+        if name == "client":
+            monkeypatch.setattr(mlflow_runs, "_BY_CLIENT", 1_000)
+        export(study, "mlflow", tmp_path / name)
+        with closing(sqlite3.connect(tmp_path / name / "mlflow.db")) as database:
+            database.row_factory = sqlite3.Row
+            tables = {t: list(map(dict, database.execute(f"SELECT * FROM {t}"))) for t in ("runs", *RUN_TABLES)}
+        names = {run["run_uuid"]: run["name"] for run in tables["runs"]}
+        for row in (row for rows in tables.values() for row in rows):
+            run_id = row.pop("run_uuid")
+            row["run"] = names[run_id]
+            if "artifact_uri" in row:
+                row["artifact_uri"] = row["artifact_uri"].replace(run_id, "ID").replace(f"/{name}/", "/out/")
+        ways[name] = {table: sorted(map(repr, rows)) for table, rows in tables.items()}
+    assert ways["tables"] == ways["client"]
+    assert all(len(ways["tables"][table]) > NUM_TRIALS for table in RUN_TABLES)
 
 
-def test_an_export_is_replaced_by_the_next_and_a_file_beside_it_stays(study, tmp_path):
-    """The same command again gives the same files; a note that somebody laid beside them is left as it was."""
-    out = export(study, "csv", tmp_path / "out").folder
-    before = digests(out)
-    (out / "notes.txt").write_text("mine")
-    export(study, "csv", out)
-    assert digests(out) == before | {"notes.txt": b"mine"}
-
-
-def test_a_file_that_an_export_no_longer_has_goes(study, tmp_path):
-    """What an earlier export wrote and this one does not is taken away: the folder holds one export, not two."""
-    out = export(study, "csv", tmp_path / "out").folder
-    held = json.loads((out / "export.json").read_text())
-    (out / "old").mkdir()
-    (out / "old" / "gone.csv").write_text("x")
-    held["files"]["old/gone.csv"] = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # sha256 of x
-    (out / "export.json").write_text(json.dumps(held))
-    export(study, "csv", out)
-    assert not (out / "old").exists()
-
-
-def somebody_elses(out: Path) -> None:
-    out.mkdir()
-    (out / "thesis.csv").write_text("mine")
-
-
-def a_file(out: Path) -> None:
-    out.write_text("mine")
-
-
-def another_tools(out: Path) -> None:
-    out.mkdir()
-    (out / "export.json").write_text('{"to": "mlflow", "files": {}}')
-
-
-def no_list(out: Path) -> None:
-    out.mkdir()
-    (out / "export.json").write_text("[1")
-
-
+@needs("mlflow")
+@pytest.mark.filterwarnings("ignore")  # of mlflow's own use of sqlalchemy
 @pytest.mark.parametrize(
-    ("plant", "said"),
-    [
-        (somebody_elses, "holds files that lrbench export did not write"),
-        (a_file, "is a file"),
-        (another_tools, "holds an export to mlflow, not to csv"),
-        (no_list, "is no list of an export"),
-    ],
+    ("value", "stored"), [(0.5, (0.5, False)), (math.nan, (0.0, True)), (-math.inf, (-sys.float_info.max, False))]
 )
-def test_what_is_not_ours_is_refused_and_left(study, tmp_path, plant, said):
-    """A folder that is no export of ours is named, another one is asked for, and nothing in it changes."""
-    out = tmp_path / "out"
-    plant(out)
-    before = digests(tmp_path)
-    with pytest.raises(InputError, match=said) as error:
-        export(study, "csv", out)
-    assert "--out DIR" in str(error.value)
-    assert digests(tmp_path) == before
+def test_mlflow_has_neither_nan_nor_infinity_in_its_tables(value, stored):
+    """What MLflow's own store makes of a value is what is written."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-
-def test_a_file_that_was_changed_since_is_refused(study, tmp_path):
-    """A table that somebody worked in is not written over; it is named."""
-    out = export(study, "csv", tmp_path / "out").folder
-    with open(out / "trials.csv", "a") as file:
-        file.write("a line of mine\n")
-    with pytest.raises(InputError, match=r"trials\.csv changed since it was exported"):
-        export(study, "csv", out)
-    assert (out / "trials.csv").read_text().endswith("a line of mine\n")
-
-
-def test_a_foreign_file_at_a_name_that_is_needed_is_refused(study, tmp_path):
-    """A file that appeared beside an export, under a name that the next one needs, stops it before anything changes."""
-    out = export(study, "csv", tmp_path / "out").folder
-    held = json.loads((out / "export.json").read_text())
-    del held["files"]["curves.csv"]
-    (out / "export.json").write_text(json.dumps(held))
-    before = digests(out)
-    with pytest.raises(InputError, match=r"curves\.csv was not written by lrbench export"):
-        export(study, "csv", out)
-    assert digests(out) == before
-
-
-def test_an_export_that_fails_leaves_nothing(study, tmp_path, monkeypatch):
-    """Where the disk fills up half-way there is no half export, and no folder of scratch."""
-    from lrbench.errors import StoreError
-    from lrbench.export import csv_files
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(csv_files, "long_table", full)
-    with pytest.raises(StoreError, match="No space left"):
-        export(study, "csv", tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
-
-
-# -------------------------------------------------------------------------------------------------------- the command
-
-
-def test_an_unknown_tool_is_told_with_those_there_are(study):
-    """--to with a slip names what is allowed and what was probably meant."""
-    with pytest.raises(InputError, match=r"found 'tensorbord'; allowed: csv, tensorboard, mlflow\. Did you mean 'tens"):
-        export(study, "tensorbord")
-
-
-@pytest.mark.parametrize("to", ["tensorboard", "mlflow"])
-def test_a_missing_package_is_told_with_what_to_type(study, tmp_path, monkeypatch, to):
-    """Where the tool's package is not installed, the line that installs it is said before anything is written."""
-    monkeypatch.setattr("lrbench.export.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=rf'pip install "lrbench\[{to}\]"'):
-        export(study, to, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_of_that_name_is_no_package(tmp_path, monkeypatch):
-    """An export named "mlflow_export" beside the command is not taken for an installed package."""
-    (tmp_path / "mlflow_export").mkdir()
-    monkeypatch.syspath_prepend(tmp_path)
-    assert not installed("mlflow_export")
-    assert installed("numpy")
-
-
-def test_a_folder_without_a_study_is_told(tmp_path):
-    """Nothing to export is bad input, not a traceback."""
-    with pytest.raises(InputError, match="holds no study"):
-        export(tmp_path, "csv")
-
-
-def test_the_command_says_where_and_what_next(study, tmp_path, capsys):
-    """One line says what was written where, one what was left out, one what to type; it shows no progress."""
-    assert export_command(study, "csv", tmp_path / "out") == 0
-    told, err = capsys.readouterr()
-    lines = told.splitlines()
-    assert lines[0] == f"12 trials → {tmp_path / 'out'} (4 files)"
-    assert lines[1].startswith("left out: predictions, probe_logits, weights_sample")
-    assert lines[2] == f"next: pandas.read_csv({str(tmp_path / 'out' / 'trials.csv')!r})"
-    assert err == ""
-
-
-def test_a_study_without_rows_gives_headings(tmp_path):
-    """A study that has not run yet is a table with headings alone."""
-    import pandas as pd
-
-    made = study_of(grid={"seed": "0-1"})
-    folder = write_study(tmp_path / "s", made)
-    for path in (folder / "trials").iterdir():
-        path.unlink()
-    found = export(folder, "csv", tmp_path / "out")
-    assert found.num_trials == 0
-    assert pd.read_csv(found.folder / "trials.csv").shape == (0, len(FLAT))
-    assert (found.folder.parent / "out" / "curves.csv").exists() is False
+    assert mlflow_runs._stored(value) == stored
+    assert SqlAlchemyStore.sanitize_metric_value(None, value) == stored[::-1]  # it reads nothing of the store

@@ -13,10 +13,10 @@ import pytest
 
 import lrbench
 from lrbench import store
-from lrbench.cli import _levels
+from lrbench.commands.options import Typed
 from lrbench.errors import InputError
 from lrbench.factors import Trial
-from lrbench.plan.command import _typed, make_plan, plan
+from lrbench.plan.command import make_plan, plan
 from lrbench.plan.cost import BETWEEN_SECONDS, START_SECONDS, cost_of, key_of, like, pilot_trials
 from lrbench.plan.printed import print_plan
 from lrbench.plan.shape import shape_of
@@ -24,6 +24,7 @@ from lrbench.record import FLAT, trial_columns
 from lrbench.stages import Stages
 from lrbench.study import parse_study, read_study, trials
 from lrbench.tests.helpers.studies import DIGITS, write_study
+from lrbench.typed import typed
 
 ROOT = Path(__file__).parents[2]
 SCHEDULERS = ["ConstantLR(1.0)", "StepLR(2)", "CosineAnnealingLR"]
@@ -229,10 +230,10 @@ def test_bad_input_is_refused_in_the_studys_own_words(arguments, said):
 def test_what_is_to_be_typed_means_the_same_study():
     """The --set options that are suggested read back as the levels that were given."""
     given = {"epochs": [3, 4], "seed": "0-4", "scheduler": [{"name": "StepLR", "step_size": 3}, "CosineAnnealingLR"]}
-    words = shlex.split(_typed("quickstart", given, "out", "cpu"))
+    words = shlex.split(typed("quickstart", given, "out", "cpu"))
     assert words[0] == "quickstart"
     assert words[-4:] == ["--out", "out", "--device", "cpu"]
-    assert _levels(words[2:-4:2]) == given
+    assert Typed().levels(words[2:-4:2]) == given
 
 
 def test_an_own_folder_comes_before_its_neighbours(tmp_path, monkeypatch):

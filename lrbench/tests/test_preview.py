@@ -1,6 +1,5 @@
-"""`lrbench preview`: what it reads, what it says and writes, and what it refuses."""
+"""A preview draws a schedule without training: what is read, what is printed, what is refused."""
 
-import io
 import json
 import subprocess
 import sys
@@ -10,23 +9,11 @@ import pytest
 
 from lrbench.errors import InputError
 from lrbench.preview import Schedule, compute, preview_command
-from lrbench.preview_plans import read_metric, read_plans
-from lrbench.sparkline import notable_epochs, sparkline
+from lrbench.preview_plans import read_plans
 from lrbench.study import studies_folder
 from lrbench.tests.helpers.commands import lrbench
+from lrbench.tests.helpers.preview_parts import STEPLR, preview
 from lrbench.tests.helpers.studies import DIGITS, write_study
-
-STEPLR = "StepLR(step_size=30, gamma=0.1)"
-
-
-def preview(capsys, *schedules, **options) -> str:
-    """What preview_command prints on standard output."""
-    given = {"lr": None, "epochs": None, "steps_per_epoch": 100, "interval": "epoch", "warmup": None, "out": None}
-    preview_command(list(schedules), **{**given, "as_json": False, **options})
-    return capsys.readouterr().out
-
-
-# --------------------------------------------------------------------------------------------------- the command line
 
 
 def test_the_example_of_the_readme(tmp_path):
@@ -123,9 +110,6 @@ def test_all_mistakes_are_told_at_once():
     assert [problem.partition("(")[0] for problem in error.value.problems] == ["OneCycleLR", "ConstantLR"]
 
 
-# ------------------------------------------------------------------------------------------------------------- studies
-
-
 def test_a_study_gives_its_schedulers_with_its_own_rate_and_epochs(tmp_path, capsys):
     """Each scheduler level is one schedule, at the study's base_lr, epochs and warm-up; options stand in for them."""
     schedulers = ["ExponentialLR(0.5)", {"name": "StepLR", "step_size": "50%", "interval": "step"}]
@@ -186,9 +170,6 @@ def test_every_study_that_comes_along_can_be_previewed(name, capsys):
         assert all(rate >= 0 for rate in schedule["lr"])
 
 
-# -------------------------------------------------------------------------------------------------- terminal and figure
-
-
 def test_the_terminal_shows_the_curve_and_the_epochs_where_it_changes(capsys):
     """StepLR in 60 columns: 18 a plateau of 30 epochs, on a log scale, with a column for each change."""
     assert preview(capsys, STEPLR, lr=0.05).splitlines()[:6] == [
@@ -228,272 +209,6 @@ def test_warnings_go_where_notes_go_when_something_else_is_printed(capsys):
     assert printed.err == f"warning: PolynomialLR(total_iters=2): {schedule['warnings'][0]}\n"
 
 
-# ------------------------------------------------------------------------------------------------------------- a metric
-
-
-def test_without_a_metric_the_worst_and_the_best_case_are_drawn(capsys):
-    """A metric that never improves cuts at every second call, one that always does never; both are said to be so."""
-    (schedule,) = json.loads(preview(capsys, "ReduceLROnPlateau(patience=1)", epochs=6, as_json=True))["schedules"]
-    assert schedule["label"] == "ReduceLROnPlateau(patience=1), metric never improves"
-    assert schedule["lr"] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01, 0.001])
-    assert schedule["best_case_lr"] == [0.1] * 6
-    out = preview(capsys, "ReduceLROnPlateau(patience=1)", epochs=6)
-    assert "\n  best case, metric always improves: last 0.1\n  " + "█" * 60 + "\n" in out
-    assert "drawn for one that never improves, the fastest that the rate can fall (worst case)" in out
-
-
-@pytest.mark.parametrize("mode", ["min", "max"])
-@pytest.mark.parametrize(
-    ("threshold_mode", "threshold"), [("rel", 0.0), ("rel", 1e-4), ("rel", 0.5), ("abs", 1e-4), ("abs", 20.0)]
-)
-def test_the_best_case_improves_by_any_threshold(mode, threshold_mode, threshold):
-    """However much better a call must be to count, 2,000 calls of the best case never cut; the worst case does."""
-    monitor = {"min": "val_loss", "max": "val_accuracy"}[mode]
-    call = f"ReduceLROnPlateau({mode}, 0.1, 0, {threshold}, {threshold_mode}, monitor={monitor})"
-    plans, _ = read_plans([call], lr=0.1, epochs=2000, steps_per_epoch=1, interval="epoch", warmup=None)
-    (schedule,) = compute(plans)
-    assert set(schedule.best_case[0]) == {0.1}
-    assert schedule.lr[0][:4] == pytest.approx([0.1, 0.1, 0.01, 0.001])
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("list.json", "[1, 0.5, 0.5, 0.5, 0.2, 0.3]"),
-        ("list.csv", "1\n0.5\n0.5\n0.5\n0.2\n0.3\n"),
-        ("", "1, 0.5,0.5,0.5,0.2,0.3"),
-    ],
-    ids=["JSON", "lines", "typed"],
-)
-def test_a_metric_that_is_given_decides(name, text, tmp_path, capsys):
-    """0.5 comes a second time at call 3 and a third at call 4, which is one more than patience allows: cut after it."""
-    if name:
-        (tmp_path / name).write_text(text)
-    metric = str(tmp_path / name) if name else text
-    out = preview(capsys, "ReduceLROnPlateau(patience=1)", metric=metric, epochs=7, as_json=True)
-    (schedule,) = json.loads(out)["schedules"]
-    assert schedule["label"] == "ReduceLROnPlateau(patience=1), metric given"
-    assert schedule["lr"] == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
-    assert "best_case_lr" not in schedule
-
-
-def test_a_metric_is_given_at_each_step_where_the_scheduler_moves_per_step(capsys):
-    """With interval = "step" there is a value for each of 2 · 3 calls; those past the end are told to be left."""
-    options = {"metric": "1,1,1,1,1,1,7", "epochs": 2, "steps_per_epoch": 3, "interval": "step"}
-    (schedule,) = json.loads(preview(capsys, "ReduceLROnPlateau(patience=0)", as_json=True, **options))["schedules"]
-    assert schedule["lr"] == pytest.approx([0.1, 0.001])  # the epochs' first steps: after 0 and 3 calls, two bad
-    assert "6 values; the other 1 of --metric come after the end" in preview(
-        capsys, "ReduceLROnPlateau(patience=0)", **options
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "values"), [("1", [1.0]), (" 1e-3 ,2", [0.001, 2.0]), ("nan,inf", [float("nan"), float("inf")])]
-)
-def test_any_number_is_a_value_of_a_metric(text, values):
-    """One value or several, with or without spaces; NaN and infinity too, which training does produce."""
-    assert read_metric(text) == pytest.approx(values, nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("0.5\nloss\n", "line 2 is 'loss', which is no number"),
-        ("epoch,loss\n", "line 1 is 'epoch,loss', which is no number"),
-        ("[0.5, true]", "item 2 is True, which is no number"),
-        ("[0.5, [1]]", "item 2 is [1], which is no number"),
-        ("[0.5,", "is no JSON list"),
-        ("", "holds no number"),
-        ("[]", "holds no number"),
-    ],
-)
-def test_a_file_that_holds_no_metric_is_refused_with_the_place(content, said, tmp_path):
-    """What is not a number is shown with its line or its place in the list, and with what is allowed."""
-    file = tmp_path / "metric"
-    file.write_text(content)
-    with pytest.raises(InputError) as error:
-        read_metric(str(file))
-    assert said in str(error.value)
-    assert str(file) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "metric", "said"),
-    [
-        ("StepLR(3)", "1,2,3", "only ReduceLROnPlateau does"),
-        ("ReduceLROnPlateau", "1,2,3", "3 values, and step() is called 9 times: give at least 8 values"),
-        ("ReduceLROnPlateau", "1,2,3", "or fewer epochs: --epochs 4"),
-        ("ReduceLROnPlateau", "losses.json", "value 1 is 'losses.json', which is no number"),
-        ("ReduceLROnPlateau", " , ", "write the values with commas"),
-    ],
-)
-def test_a_metric_that_cannot_be_used_is_refused(schedule, metric, said, capsys):
-    """A metric for nobody, one that ends too early, and one that is neither a file nor numbers are told."""
-    with pytest.raises(InputError) as error:
-        preview(capsys, schedule, metric=metric, epochs=9)
-    assert said in str(error.value)
-
-
-# --------------------------------------------------------------------------------------------------- pipes and columns
-
-
-def test_a_pipe_that_holds_only_ascii_gets_ascii(monkeypatch):
-    """Where the output cannot hold blocks, plain characters stand for them; a narrow terminal gets a narrow drawing."""
-    monkeypatch.setenv("COLUMNS", "30")
-    pipe = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    monkeypatch.setattr(sys, "stdout", pipe)
-    options = {"lr": 0.1, "epochs": 4, "steps_per_epoch": 1, "interval": "epoch", "warmup": "off", "out": None}
-    preview_command(["LinearLR(0.25, total_iters=3)"], **options, as_json=False)
-    pipe.seek(0)
-    assert pipe.read().splitlines()[:3] == [
-        "LinearLR(start_factor=0.25, total_iters=3)",
-        "  :::::::=======*******#######",
-        "  first 0.025   min 0.025   max 0.1   last 0.1",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("rates", "width", "log", "line"),
-    [
-        ([0.0, 0.5, 1.0], 6, False, "▁▁▅▅██"),
-        ([0.0, 0.0], 4, False, "▁▁▁▁"),
-        ([-1.0, 1.0], 2, False, "▁█"),
-        ([1.0, 0.1, 0.01, 0.0], 4, True, "█▅▁ "),
-        ([0.5], 3, True, "███"),
-        ([float(i) for i in range(100)], 5, False, "▁▂▄▅▇"),
-    ],
-)
-def test_a_sparkline_is_scaled_from_0_or_by_decades(rates, width, log, line):
-    """The largest rate is a full block and 0 the lowest, or a space on a log scale; columns are shared evenly."""
-    assert sparkline(rates, width, log) == line
-
-
-@pytest.mark.parametrize(
-    ("rates", "epochs"),
-    [
-        ([1.0], [0]),
-        ([1.0] * 5, [0, 1, 2, 3, 4]),
-        ([1.0] * 100, [0, 25, 50, 75, 99]),
-        ([1.0] * 30 + [0.1] * 30 + [0.01] * 40, [0, 25, 30, 50, 60, 75, 99]),
-        ([100.0 - i for i in range(100)], [0, 25, 50, 75, 99]),
-        ([float(i if i < 33 else 99 - i) for i in range(100)], [0, 25, 33, 50, 75, 99]),
-        ([1.0 - (i % 40) / 40 for i in range(100)], [0, 25, 40, 50, 75, 80, 99]),
-        ([1.0 - (i % 4) / 4 for i in range(100)], [0, 3, 25, 50, 75, 99]),
-    ],
-    ids=["one", "five", "constant", "milestones", "a line", "up and down", "two restarts", "many restarts"],
-)
-def test_notable_epochs_are_the_quarters_and_the_jumps(rates, epochs):
-    """The first, each quarter, the last and every jump where these are few; else the largest and the smallest rate."""
-    assert notable_epochs(rates) == epochs
-
-
-@pytest.mark.parametrize(
-    ("call", "log"),
-    [
-        (STEPLR, True),
-        ("MultiStepLR([50%, 75%])", True),
-        ("ExponentialLR(0.9)", True),
-        ("CosineAnnealingLR", False),
-        ("PolynomialLR(5)", False),
-        ("OneCycleLR(0.1)", False),
-        ("ConstantLR(0.5)", False),
-    ],
-)
-def test_a_log_scale_is_for_rates_that_stay_low(call, log):
-    """Plateaus two decades down call for a log scale; a cosine that ends near 0, or a rate of 0, does not."""
-    plans, _ = read_plans([call], lr=0.1, epochs=100, steps_per_epoch=1, interval="epoch", warmup=None)
-    assert compute(plans)[0].on_log_scale == log
-
-
-def test_figures_are_written_as_png_and_svg_and_are_the_same_each_time(tmp_path, capsys):
-    """--out writes the format that its name ends in, making the folder, and the same figure is the same bytes."""
-    for name, begins in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml")):
-        paths = [tmp_path / "new" / str(i) / name for i in range(2)]
-        assert preview(capsys, STEPLR, lr=0.05, out=paths[0]) == f"figure: {paths[0]}\n"
-        preview(capsys, STEPLR, lr=0.05, out=paths[1])
-        assert paths[0].read_bytes().startswith(begins)
-        assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-def test_a_figure_that_cannot_be_written_is_an_input_error(tmp_path, capsys):
-    """Another ending is refused with what is allowed; a place that cannot be written is told with the reason."""
-    with pytest.raises(InputError, match=r"--out found .*allowed: a file that ends in \.png or \.svg"):
-        preview(capsys, STEPLR, out=tmp_path / "a.pdf")
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written: File exists"):
-        preview(capsys, STEPLR, out=tmp_path / "file" / "a.png")
-
-
-def drawn(*calls, **options):
-    plans, _ = read_plans(
-        list(calls), **{"lr": 0.1, "epochs": 20, "steps_per_epoch": 5, "interval": "epoch", "warmup": "off", **options}
-    )
-    from analysis.figures.preview import draw
-
-    return draw(compute(plans))
-
-
-def test_several_schedules_share_a_frame_and_have_one_each():
-    """Up to three are named beside their curves, touching none; and every one has a panel below, named above it."""
-    calls = [
-        "StepLR(step_size=5)",
-        "CosineAnnealingLR(T_max=100%)",
-        "ExponentialLR(gamma=0.9)",
-        "ConstantLR(factor=1.0)",
-    ]
-    for number in (2, 3, 4):
-        overlay, *panels = sorted(drawn(*calls[:number]).axes, key=lambda axes: -axes.get_position().width)
-        panels = [panel for panel in panels if panel.lines]
-        titles = [panel.get_title(loc="left").replace("\n", "") for panel in panels]
-        assert sorted(titles) == sorted(calls[:number])
-        assert [len(panel.lines) for panel in panels] == [number] * number  # the others are behind, faint
-        assert len(overlay.lines) == number
-        names = [text.get_text().replace("\n", "") for text in overlay.texts]
-        assert names == (calls[:number] if number <= 3 else [])
-        for text in overlay.texts:
-            box = text.get_window_extent()
-            for line in overlay.lines:
-                assert not line.get_path().transformed(overlay.transData).intersects_bbox(box, filled=False)
-
-
-def test_a_curve_and_the_name_of_its_panel_have_one_colour():
-    """The title over a panel is its curve's colour, darkened to be read, so that the overlay needs no legend."""
-    axes = drawn("StepLR(5)", "CosineAnnealingLR", "ExponentialLR(0.9)", "ConstantLR(1.0)").axes
-    for panel in (a for a in axes if a.get_title(loc="left")):
-        (curve,) = (line for line in panel.lines if line.get_linewidth() > 1)
-        colour = panel.title.get_color() if panel.title.get_text() else panel._left_title.get_color()
-        assert colour == pytest.approx(tuple(0.72 * part for part in curve.get_color()))
-
-
-def test_the_best_case_is_a_dashed_curve_that_says_so():
-    """ReduceLROnPlateau without a metric is two curves in its frame: what never improves, and what always does."""
-    (axes,) = drawn("ReduceLROnPlateau(patience=3)").axes
-    worst, best = axes.lines
-    assert (worst.get_linestyle(), best.get_linestyle()) == ("-", "--")
-    assert set(best.get_ydata()) == {0.1}
-    assert min(worst.get_ydata()) < 0.01
-    assert "best case: the metric always improves" in [text.get_text() for text in axes.texts]
-
-
-def test_the_figure_draws_every_step_where_rates_move_within_epochs():
-    """A rate that changes at each of 20 * 5 steps is a line with two corners a change, from epoch 0 to the end."""
-    (line,) = drawn("ExponentialLR(0.9)", interval="step").axes[0].lines
-    assert line.get_xdata()[[0, 1, 2, -1]].tolist() == [0, 0.2, 0.2, 20]
-    assert line.get_ydata()[[0, 1, 2]].tolist() == pytest.approx([0.1, 0.1, 0.09])
-    assert len(line.get_xdata()) == 2 * 100
-
-
-def test_a_single_schedule_of_few_plateaus_has_their_rates_written_on():
-    """The title says where the rate begins and ends, and each plateau its rate."""
-    figure = drawn(STEPLR, lr=0.05, epochs=100)
-    assert figure.get_suptitle() == f"{STEPLR}: from 0.05 to 5e-05 over 100 epochs"
-    assert [text.get_text() for text in figure.axes[0].texts] == ["0.05", "0.005", "0.0005", "5e-05"]
-    assert figure.axes[0].get_yscale() == "log"
-
-
-# --------------------------------------------------------------------------------------- what is built in torch's place
-
-
 def test_a_composition_that_torch_gets_wrong_is_said_to_be_built_otherwise(capsys):
     """A plateau after a warm-up, which torch refuses, and a nest, which it steps ahead: both right, and both said."""
     call = "SequentialLR([ConstantLR(0.1, 9), ReduceLROnPlateau(patience=0)], [2])"
@@ -526,26 +241,6 @@ def test_a_warm_up_that_follows_beta2_is_drawn_for_the_beta2_that_is_given(capsy
     assert notes == ["drawn with untuned linear warm-up by beta2 = 0.5"]
     with pytest.raises(InputError, match=r'kind = "untuned_linear", beta2 = 0\.999'):
         preview(capsys, "ConstantLR(1.0)", warmup={"kind": "untuned_linear"})
-
-
-def test_the_advice_on_a_metric_is_enough_and_no_more(capsys):
-    """The number of values, and of epochs, that a refusal names is the least, or most, that is taken."""
-    call, options = "ReduceLROnPlateau(patience=0)", {"interval": "step", "steps_per_epoch": 3}
-    with pytest.raises(InputError, match=r"step\(\) is called 9 times: give at least 8 .*--epochs 2$"):
-        preview(capsys, call, metric="1,1,1,1,1,1", epochs=3, **options)
-    preview(capsys, call, metric="1,1,1,1,1,1", epochs=2, **options)
-    preview(capsys, call, metric="1,1,1,1,1,1,1,1", epochs=3, **options)
-    with pytest.raises(InputError, match=r"decides nothing any more\)$"):  # not even one epoch
-        preview(capsys, call, metric="1", epochs=3, **options)
-
-
-def test_a_warning_beside_a_figure_names_the_schedule_alone(tmp_path, capsys):
-    """What a schedule is drawn for is no part of its name: the name is a call that can be typed again."""
-    call = "SequentialLR(schedulers=[ConstantLR(factor=0.5), ReduceLROnPlateau()], milestones=[2])"
-    options = {"lr": 0.1, "epochs": 4, "steps_per_epoch": 1, "interval": "epoch", "warmup": None, "as_json": False}
-    preview_command([call], **options, out=tmp_path / "a.svg")
-    (warning,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("warning"))
-    assert warning.startswith(f"warning: {call}: built as lrbench's SequenceLR")
 
 
 @pytest.mark.parametrize("call", ["WarmupLR(StepLR(30), linear)", "WarmupLR(kind=linear)", "WarmupLR"])

@@ -7,6 +7,7 @@ import pytest
 
 import lrbench
 from analysis.advice import about_look
+from analysis.rows.arms import Look
 from lrbench.progress import SilentReporter
 from lrbench.store import read_study_record
 from lrbench.tests.helpers.commands import finish, start
@@ -142,6 +143,9 @@ def test_looks_that_are_changed_late_are_told(tmp_path):
             "The looks were changed after the data were seen (2, 3 by obrien_fleming, now 3 by obrien_fleming): the "
             "error rate no longer holds."
         )
-        assert about_look(record, 1) == ("This is look 1 of 1 (at 3 seeds).", look["sentences"][-1])
+        assert about_look(record, Look(number=1, seeds=(3,), num_begun=3)) == (
+            "This is look 1 of 1 (at 3 seeds).",
+            look["sentences"][-1],
+        )
     lrbench.run_study(study, tmp_path / "out", reporter=SilentReporter())
     assert "first_until" not in read_study_record(tmp_path / "out")

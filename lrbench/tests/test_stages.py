@@ -5,6 +5,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
+from lrbench.continuing import Course
 from lrbench.factors import Trial
 from lrbench.record import NAMES, trial_columns
 from lrbench.stages import Stages, possible
@@ -198,6 +199,41 @@ def test_rows_from_before_tuning_are_used_for_what_they_are():
     assert stages.advance(folder.done) == []
 
 
+def test_what_later_stages_may_have_is_known_beforehand():
+    """Before the choice any candidate may be compared: its trials are later ones, and after the choice none is left."""
+    folder = Folder(peaked({"ConstantLR": 0.1, "StepLR": 0.2}))
+    stages = Stages(parse(tune=TUNE), "cpu", folder.rows)
+    before = stages.later()
+    assert len(before) == 4 * 2 * 3  # seeds, schedulers, rates
+    whole = run_to_the_end(parse(tune=TUNE), folder)
+    compared = {trial.trial_id for stage in whole.comparison for trial in stage.trials}
+    assert compared < before
+    assert whole.later() == set()
+
+
+def test_rows_that_may_yet_be_chosen_are_not_counted_as_others(tmp_path):
+    """[tune] was changed: what was tuned to 0.2 is a candidate still, and counts as no row of another study; where 0.2
+    is tried no more, its 4 trials of the comparison and 4 of the selection do."""
+    folder = Folder(peaked({"ConstantLR": 0.1, "StepLR": 0.2}))
+    run_to_the_end(parse(tune=TUNE), folder)
+    seen = dict.fromkeys(folder.done, ("completed", 0))
+    others = {}
+    for rates in ([0.2, 0.05, 0.3], [0.05, 0.3]):
+        stages = Stages(parse(tune={**TUNE, "base_lr": rates}), "cpu", folder.rows)
+        course = Course(stages=stages, folder=tmp_path, record={}, retry=False, limit=None, seen=seen)
+        course.go_on()
+        assert not stages.comparison
+        others[len(rates)] = course.num_others()
+    assert others == {3: 0, 2: 8}
+
+
+def test_the_seeds_of_later_looks_are_later_trials():
+    """After the first look of three seeds those of the others may come; a study of one stage has no later ones."""
+    study = parse(grid={**GRID, "seed": "0-7"}, until=LOOKS, compare=COMPARE)
+    assert Stages(study, "cpu", None).later() == {trial.trial_id for trial in trials(study, "cpu")}
+    assert Stages(parse(), "cpu", None).later() == set()
+
+
 # ------------------------------------------------------------------------------------------------------------- looks
 
 
@@ -290,12 +326,3 @@ def test_a_study_knows_which_trials_are_its_own(tables):
     assert folder.done <= later
     assert {trial.trial_id for trial in trials(study, "cpu")} <= own <= later
     assert (own == later) is ("tune" not in tables)
-
-
-def test_a_scheduler_that_sets_its_own_rate_is_told_of():
-    """base_lr means nothing to OneCycleLR: its max_lr is what to tune, and once it is there is nothing to say."""
-    grid = {"seed": "0-3", "scheduler": [CONSTANT, "OneCycleLR(max_lr=0.1)"]}
-    (warning,) = Stages(parse(grid=grid, tune=TUNE), "cpu", None).warnings
-    assert "[tune.arguments.OneCycleLR]" in warning
-    tune = {**TUNE, "arguments": {"OneCycleLR": {"max_lr": [0.2, 0.4]}}}
-    assert Stages(parse(grid=grid, tune=tune), "cpu", None).warnings == []

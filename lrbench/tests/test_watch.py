@@ -1,6 +1,8 @@
 """What is looked at in a trial besides its training: digests at steps, forgotten seeds, repeats, the one-ulp poke."""
 
 import struct
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from hashlib import sha256
 
 import pytest
@@ -9,6 +11,8 @@ from torch import nn
 
 import lrbench
 from lrbench.errors import InputError
+from lrbench.executors import Job, open_executor
+from lrbench.tests.helpers.commands import wait_until
 from lrbench.trial.digest import fast_digest, optimizer_state_of
 from lrbench.trial.poke import poke
 from lrbench.trial.steps import weights_sample
@@ -17,6 +21,7 @@ from lrbench.watch import STEP_DIGESTS, Watch
 SMALL = {"data": "digits", "train_limit": 144}
 STEPS = 2  # 130 images train: two steps an epoch at batch size 64
 EPOCHS = 3
+WATCHED = Watch()
 COLUMNS = [f"{name}_xxh3" for name in STEP_DIGESTS]
 
 
@@ -27,16 +32,31 @@ def trial(model: str = "lrbench.trial.models:small_cnn", **factors) -> lrbench.T
 
 
 @pytest.fixture(scope="module")
-def rows() -> dict[str, dict]:
+def run_watched() -> Iterator[Callable[..., dict]]:
+    """Run a trial in a fresh process, as lrbench.run_trial does, and return its row; all are forked from one parent."""
+    with closing(open_executor("process", [trial()], None)) as executor:
+
+        def run(of: lrbench.Trial, watch: Watch = WATCHED) -> dict:
+            job = Job(trial=of, cores=(), gpu=None, data_root=None, columns={}, watch=watch)
+            started = executor.start(job)
+            ended = wait_until("a trial's end", lambda: next((e for e in executor.wait(0.1) if e is started), None))
+            assert ended.row is not None, ended.output
+            return ended.row
+
+        yield run
+
+
+@pytest.fixture(scope="module")
+def rows(run_watched) -> dict[str, dict]:
     """One trial, watched in three ways, and three that differ from it in one thing each."""
     return {
-        "each step": lrbench.run_trial(trial(), watch=Watch(digest_every=1, repeats=4)),
-        "each epoch": lrbench.run_trial(trial()),
-        "off": lrbench.run_trial(trial(), watch=Watch(digest_every="off")),
-        "stopped": lrbench.run_trial(trial(), watch=Watch(digest_every=1, stop_after=3)),
-        "poked": lrbench.run_trial(trial(poke_ulps=1), watch=Watch(digest_every=1)),
-        "other order": lrbench.run_trial(trial(seed_order=7), watch=Watch(digest_every=1)),
-        "other rate": lrbench.run_trial(trial(scheduler="StepLR(step_size=1, gamma=0.5)"), watch=Watch(digest_every=1)),
+        "each step": run_watched(trial(), watch=Watch(digest_every=1, repeats=4)),
+        "each epoch": run_watched(trial()),
+        "off": run_watched(trial(), watch=Watch(digest_every="off")),
+        "stopped": run_watched(trial(), watch=Watch(digest_every=1, stop_after=3)),
+        "poked": run_watched(trial(poke_ulps=1), watch=Watch(digest_every=1)),
+        "other order": run_watched(trial(seed_order=7), watch=Watch(digest_every=1)),
+        "other rate": run_watched(trial(scheduler="StepLR(step_size=1, gamma=0.5)"), watch=Watch(digest_every=1)),
     }
 
 
@@ -129,10 +149,10 @@ def test_repeats_count_what_is_identical(rows):
     ("model", "python", "numpy_used"),
     [("small_cnn", False, False), ("python_noise", True, False), ("numpy_noise", False, True)],
 )
-def test_forgotten_seeds_are_seen(model, python, numpy_used):
+def test_forgotten_seeds_are_seen(model, python, numpy_used, run_watched):
     """A model that draws from Python's or NumPy's global generator says so in its row, and differs between runs."""
     module = "lrbench.trial.models" if model == "small_cnn" else "lrbench.tests.helpers.noisy"
-    first, second = (lrbench.run_trial(trial(f"{module}:{model}", epochs=1)) for _ in range(2))
+    first, second = (run_watched(trial(f"{module}:{model}", epochs=1)) for _ in range(2))
     assert (first["python_rng_used"], first["numpy_rng_used"]) == (python, numpy_used), first.get("error")
     assert (first["weights_sha256"] == second["weights_sha256"]) is not (python or numpy_used)
 
@@ -150,10 +170,10 @@ def test_two_trials_of_one_run_begin_with_other_python_and_numpy_states(tmp_path
 
 
 @pytest.mark.parametrize(("model", "used"), [("lrbench.trial.models:small_cnn", False), ("evaluation_noise", True)])
-def test_an_evaluation_that_moves_the_training_on_is_seen(model, used):
+def test_an_evaluation_that_moves_the_training_on_is_seen(model, used, run_watched):
     """A model that draws from torch's generator in evaluation mode says so in its row; another does not."""
     model = model if ":" in model else f"lrbench.tests.helpers.noisy:{model}"
-    row = lrbench.run_trial(trial(model, epochs=1))
+    row = run_watched(trial(model, epochs=1))
     assert row["evaluation_rng_used"] is used, row.get("error")
 
 

@@ -43,6 +43,8 @@ from lrbench.trial.workload import resolve
 from lrbench.watch import Watch
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# what a row says of the time of a trial that was stopped
+CUT_OFF = ("first_step_seconds", "settle_seconds", "train_seconds", "num_steady_steps")
 
 
 def run_here(
@@ -193,6 +195,7 @@ def _train(
         return loss.detach()
 
     reached("train")
+    began = perf_counter()
     for epoch in range(course.epoch, trial.epochs):
         model.train()
         clock.start()
@@ -242,9 +245,10 @@ def _train(
                 step_scheduler(losses[-1].item() if monitor else None)
             clock.step()
             course.step = step + 1
-            ended, stopping = course.step == steps_per_epoch, clock.num_steps == watch.stop_after
+            ended = course.step == steps_per_epoch
+            stopping = clock.num_steps == watch.stop_after or 0 < watch.stop_after_seconds < perf_counter() - began
             saving = checkpoint is not None and not ended and checkpoint.due(clock.num_steps, False)
-            if looking or saving or ended:
+            if looking or saving or ended or stopping:
                 clock.stop()
                 if looking:
                     digests.after(clock.num_steps, index, x, losses[-1])
@@ -265,12 +269,12 @@ def _train(
             break
         if device.type == "cuda":
             course.peak_mib = max(course.peak_mib, torch.cuda.max_memory_allocated(device) / 2**20)
-        began = perf_counter()
+        evaluation_began = perf_counter()
         forgotten.before_evaluation()
         logits = all_logits(model, staged.val_images, mean, std, device, memory_format, autocast)
         loss, accuracy = quality(logits, staged.val_labels, workload.loss)
         forgotten.after_evaluation()
-        course.evaluate_seconds += perf_counter() - began
+        course.evaluate_seconds += perf_counter() - evaluation_began
         course.val_loss_curve.append(loss)
         course.val_accuracy_curve.append(accuracy)
         course.train_seconds_curve.append(clock.train_seconds)
@@ -301,6 +305,8 @@ def _train(
         "num_steps": clock.num_steps,
     }
     if stopping:
+        times = clock.columns(trial.batch_size)
+        row |= {name: times[name] for name in CUT_OFF}
         return True
     if device.type != "cuda":
         course.peak_mib = max(course.peak_mib, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
