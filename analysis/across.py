@@ -18,7 +18,7 @@ from analysis.rows.conditions import short_names
 from analysis.rows.fields import FEWEST, Field, fields, stratified_iqm
 from analysis.rows.seed_tables import parts
 from analysis.statistics.intervals import Estimate
-from analysis.statistics.ranks import critical_difference
+from analysis.statistics.ranks import critical_difference, rank_intervals
 
 TITLE = "Which scheduler holds over several workloads?"
 NESTED = ()
@@ -26,7 +26,8 @@ SIGNIFICANT = 0.05
 HOW = (
     "In each workload the schedulers are ranked by their mean accuracy over seeds, 1 the best, ties sharing. "
     "Friedman's test asks whether mean ranks differ (p by permutation inside workloads); two are told apart where they "
-    "differ by Nemenyi's critical difference. All of this is of the seeds that every scheduler completed. Intervals of "
+    "differ by Nemenyi's critical difference, and the places that are left for each hold at once in 95% "
+    "of studies. All of this is of the seeds that every scheduler completed. Intervals of "
     "gains draw seeds anew inside each workload (2,000 draws), so they speak of these workloads alone; they are given "
     f"from {FEWEST} seeds on. A gain is a run's "
     "accuracy less the baseline's on the same seed; its IQM is the mean of the middle half of all runs (Agarwal et "
@@ -166,7 +167,7 @@ def table(found: list[Field]) -> pd.DataFrame:
     """Return one row for each setting and scheduler, the best mean rank first, with its mean in each workload."""
     records = []
     for field in found:
-        gains, ranks = _gain_estimates(field), field.test.mean_ranks
+        gains, ranks, places = _gain_estimates(field), field.test.mean_ranks, _places(field)
         for index in np.argsort(ranks, kind="stable"):
             arm = field.arms[index]
             gain = gains.get(arm, Estimate(value=math.nan, low=math.nan, high=math.nan, n=0))
@@ -177,6 +178,8 @@ def table(found: list[Field]) -> pd.DataFrame:
                     "scheduler": arm,
                     "num_workloads": len(field.tables),
                     "mean_rank": float(ranks[index]),
+                    "place_low": places[index][0],
+                    "place_high": places[index][1],
                     "gain_points": gain.value,
                     "gain_points_low": gain.low,
                     "gain_points_high": gain.high,
@@ -184,6 +187,12 @@ def table(found: list[Field]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(records)
+
+
+def _places(field: Field) -> list[tuple[int, int]]:
+    """The places that each arm may have: any, where the ranks may be chance."""
+    told = field.test.p < SIGNIFICANT
+    return rank_intervals(field.test.mean_ranks, field.difference if told else math.inf)
 
 
 def _figure(found: list[Field], lost: list[dict[str, str]]):

@@ -223,6 +223,8 @@ HEADERS = {
     "luck_share": "luck",
     "spread_ratio": "mean distance from median / baseline's",
     "spread_ratio_p": "Holm p (distance)",
+    "place_low": "best place left",
+    "place_high": "worst place left",
     "gain_points": "gain (points)",
     "shift_points": "lead moves (points)",
     "median_time": "median",

@@ -115,9 +115,15 @@ def test_a_best_rank_that_diverged_is_no_better():
     assert "it diverged elsewhere" in found.figure().get_suptitle() + found.figure().get_axes()[0].get_title(loc="left")
 
 
-def test_mean_ranks_have_no_interval():
-    """A bootstrap of ranks holds the true place too seldom where arms are close, so no interval of it is printed."""
-    assert not {"mean_rank_low", "mean_rank_high", "first_share"} & set(answer(over(3)).table)
+def test_the_places_that_are_left():
+    """Over eight workloads in one order the first and the last may be second, but neither the other; where nothing is
+    told apart every place is left."""
+    places = answer(over(8)).table.set_index("mean_rank")[["place_low", "place_high"]]
+    assert places.loc[1.0].tolist() == [1, 2]
+    assert places.loc[places.index.max()].tolist()[1] == 3
+    equal = over(6, num_seeds=3)
+    equal = equal.assign(final_accuracy=np.random.default_rng(3).normal(0.9, 0.01, len(equal)))
+    assert answer(equal).table[["place_low", "place_high"]].to_numpy().tolist() == [[1, 3]] * 3
 
 
 @pytest.mark.parametrize(("num_workloads", "num_seeds"), [(2, 1), (2, 6), (7, 3)])

@@ -376,6 +376,6 @@ def test_a_hundred_thousand_rows_take_seconds():
     many["final_accuracy"] += np.random.default_rng(0).normal(0, 0.005, len(many))
     assert len(many) > 100_000
     for question in (Compare(factor="scheduler"), SPEED):
-        started = time.perf_counter()
+        started = time.process_time()
         assert compared(many, question).sentences
-        assert time.perf_counter() - started < 15
+        assert time.process_time() - started < 15

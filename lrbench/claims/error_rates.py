@@ -95,14 +95,14 @@ def throughput_alarms(rows, seed: int) -> Iterator[bool]:
 
 
 def interval_alarms(draw: Callable, num_pairs: int, seed: int) -> Iterator[bool]:
-    """Tell, try after try, whether Student's interval of paired differences left out 0, their true mean."""
+    """Tell, try after try, whether the interval of paired differences that reports use left out 0, their true mean."""
     import numpy as np
 
-    from analysis.statistics.intervals import t_interval
+    from analysis.statistics.intervals import paired_interval
 
     rng = np.random.default_rng(seed)
     while True:
-        yield t_interval(draw(rng, num_pairs)).excludes(0.0)
+        yield paired_interval(draw(rng, num_pairs)).excludes(0.0)
 
 
 def normal(rng, n: int):

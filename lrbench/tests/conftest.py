@@ -26,6 +26,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_unconfigure() -> None:
+    """Libraries that count their objects at the end (triton's) find none that nobody collected."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def executor():
     """The process that trials are forked from, with the digits staged."""
