@@ -3,6 +3,7 @@
 What this does *not* do: match or compare by itself (`analysis.folders` and its siblings do), or print.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,14 @@ class Comparison:
     answers: dict[str, Answer]
 
 
-def compare(a: str | Path, b: str | Path) -> Comparison:
-    """Return what differs between two results folders. Raises InputError where one of them holds no study."""
+def compare(a: str | Path, b: str | Path, say: Callable[[str], None] = lambda line: None) -> Comparison:
+    """Return what differs between two results folders. Raises InputError where one of them holds no study.
+
+    `say` gets a line before each step.
+    """
+    say("reading and matching the rows of both folders")
     matched = match(a, b)
+    say("comparing cost, bits and accuracy")
     ratios, compared = folders_cost.ratios(matched), folders_accuracy.compared(matched)
     answers = {
         "cost": folders_cost.answer(matched, ratios),

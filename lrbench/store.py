@@ -28,6 +28,7 @@ from lrbench.record import CATEGORICAL, FLAT, NAMES, NESTED, arrow_schema, check
 FOLD_ROWS = 1_000
 FOLD_BYTES = 16 * 2**20  # a journal's nested columns are read back line by line: keep that short
 TIER = 8
+LARGE_BYTES = 10 * 2**20  # of rows: reading, comparing and exporting them takes more than two seconds
 _PART = re.compile(r"part-(\d{6})-(\d{6})\.parquet")
 _JOURNAL = re.compile(r"journal-(\d{6})\.jsonl")
 
@@ -210,8 +211,13 @@ def require_study(folder: str | Path) -> Path:
     raise InputError(f"{folder} {what}. Write one: lrbench run quickstart --out {folder}")
 
 
+def is_large(folder: str | Path) -> bool:
+    """Return whether reading all rows of a study takes seconds, so that a command should say what it is at."""
+    return sum(path.stat().st_size for path in (Path(folder) / "trials").glob("*")) > LARGE_BYTES
+
+
 def read_study_record(folder: str | Path) -> dict:
-    """Return DIR/study.json: {"study": …, "place": …, "num_trials": …, "schema_version": …}."""
+    """Return DIR/study.json: {"study": …, "places": […], "num_trials": …, "schema_version": …}."""
     path = require_study(folder) / "study.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

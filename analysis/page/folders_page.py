@@ -22,6 +22,7 @@ from analysis.page.markup import Piece
 from analysis.page.report import templates_folder
 from analysis.page.wording import count
 from lrbench.errors import InputError
+from lrbench.store import is_large
 
 _MOST_DRAWN = 12  # conditions and schedulers in the figure
 _RATIO = f"ratio; shaded: within {MARGIN:.0%}"
@@ -38,8 +39,12 @@ class PagePaths:
 
 
 def compare_command(a: Path, b: Path, out: Path | None = None, as_json: bool = False) -> int:
-    """Compare, print, and with `out` write the page; return the exit code."""
-    made = compare(a, b)
+    """Compare, print, and with `out` write the page; return the exit code. Large folders: what it is at, on stderr."""
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    made = compare(a, b, say) if is_large(a) or is_large(b) else compare(a, b)
     paths = None if out is None else write_page(made, out)
     print(as_json_text(made), end="") if as_json else print_comparison(made)
     if paths:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from lrbench.errors import InputError, StoreError, did_you_mean
 from lrbench.export import owned
-from lrbench.store import read_study_record, require_study
+from lrbench.store import is_large, read_study_record, require_study
 
 Say = Callable[[str], None]
 Item = TypeVar("Item")
@@ -55,8 +55,9 @@ def export_command(folder: Path, to: str, out: Path | None = None) -> int:
 def export(folder: str | Path, to: str, out: str | Path | None = None, *, say: Say = lambda line: None) -> Exported:
     """Write the rows of a results folder for another tool, to `out` or DIR/export/TO, whole or not at all.
 
-    `say` gets a line each second once two have passed. Raises InputError where DIR holds no study, `to` is unknown, its
-    package is missing, or `out` holds what this did not write; and StoreError where the disk cannot take it.
+    `say` gets a line each second once two have passed, and one before the rows of a large folder are read. Raises
+    InputError where DIR holds no study, `to` is unknown, its package is missing, or `out` holds what this did not
+    write; and StoreError where the disk cannot take it.
     """
     folder = require_study(folder)
     if to not in NEEDS:
@@ -106,6 +107,8 @@ def _written(folder: Path, record: dict, to: str, scratch: Path, out: Path, say:
         from lrbench.export.event_files import write
     else:
         from lrbench.export.mlflow_runs import write
+    if is_large(folder):
+        say(f"reading the rows of {folder}")
     return write(folder, record, scratch, out, say)
 
 
