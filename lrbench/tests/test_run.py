@@ -138,7 +138,7 @@ def test_a_study_that_grew_runs_what_is_new(finished, tmp_path):
 def test_a_study_that_shrank_says_what_else_is_in_its_folder(finished, tmp_path):
     """With two seeds fewer nothing runs, and the four rows that no longer belong to the study are told of."""
     study, folder = copy_of(finished, tmp_path)
-    ended = command("run", study, "--set", "seed=0", folder=tmp_path)
+    ended = command("run", study, "--set", "seed=0", "--out", str(folder), folder=tmp_path)
     assert ended.code == 0, ended.err
     assert "2 have a row already" in ended.err
     assert "the study changed: seed was 0-2, is 0; 4 rows of the folder are not part of it" in ended.err
