@@ -7,6 +7,7 @@ and `analysis.page.gallery` for files).
 """
 
 import json
+import math
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Schedule:
 
         Rates that move within an epoch count by the share of the epoch for which they are in force.
         """
-        return [sum(rates) / self.steps_per_epoch for rates in self.lr]
+        return [math.fsum(rates) / self.steps_per_epoch for rates in self.lr]
 
     @cached_property
     def mean_share(self) -> list[float]:

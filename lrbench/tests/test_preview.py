@@ -176,7 +176,7 @@ def test_the_terminal_shows_the_curve_and_the_epochs_where_it_changes(capsys):
         STEPLR,
         "  " + "█" * 18 + "▆" * 18 + "▃" * 18 + "▁" * 6,
         "  first 0.05   min 5e-05   max 0.05   last 5e-05   (log scale)",
-        "  area 1.665 (rate times epochs), 33.3% of a constant base_lr",
+        "  area 1.666 (rate times epochs), 33.3% of a constant base_lr",
         "  epoch     0    25     30     50      60      75     90     99",
         "  lr     0.05  0.05  0.005  0.005  0.0005  0.0005  5e-05  5e-05",
     ]
