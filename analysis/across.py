@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
-from analysis.page.wording import after_colon, count, level, listed, number, points
+from analysis.page.wording import after_colon, count, equals_p, level, listed, number, points
 from analysis.rows import conditions
 from analysis.rows.conditions import short_names
 from analysis.rows.fields import FEWEST, Field, fields, stratified_iqm
@@ -26,8 +26,9 @@ SIGNIFICANT = 0.05
 HOW = (
     "In each workload the schedulers are ranked by their mean accuracy over seeds, 1 the best, ties sharing. "
     "Friedman's test asks whether mean ranks differ (p by permutation inside workloads); two are told apart where they "
-    "differ by Nemenyi's critical difference, and the places that are left for each hold at once in 95% "
-    "of studies. All of this is of the seeds that every scheduler completed. Intervals of "
+    "differ by Nemenyi's critical difference. The best and the worst place left for a scheduler are the first and the "
+    "last that it may have among endless workloads like these: any, where the ranks may be chance; those of all hold "
+    "at once in 95% of studies. All of this is of the seeds that every scheduler completed. Intervals of "
     "gains draw seeds anew inside each workload (2,000 draws), so they speak of these workloads alone; they are given "
     f"from {FEWEST} seeds on. A gain is a run's "
     "accuracy less the baseline's on the same seed; its IQM is the mean of the middle half of all runs (Agarwal et "
@@ -128,7 +129,7 @@ def _sentences(field: Field, lost: dict[str, str]) -> list[str]:
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+    return equals_p(value)
 
 
 def _critical(field: Field, names: dict, order) -> list[str]:
@@ -154,9 +155,12 @@ def _gain_sentences(field: Field, names: dict) -> list[str]:
         return []
     name = max(found, key=lambda arm: found[arm].value)
     gain = found[name]
-    span = f" (95% interval {points(gain.low)} to {points(gain.high)})" if gain.bounded else ""
+    ends = f"95% interval {points(gain.low)} to {points(gain.high)}"
+    span = f" ({ends}, over seeds of these workloads alone)" if gain.bounded else ""
     text = f"The largest gain over {base} on the same seed is that of {names[name]}: {points(gain.value)} points in the"
-    return [f"{text} middle half of {count(gain.n, 'run')}{span}."]
+    best = field.arms[int(np.argmin(field.test.mean_ranks))]
+    apart = "; ranks count places and gains points, so they need not name the same scheduler" if name != best else ""
+    return [f"{text} middle half of {count(gain.n, 'run')}{span}{apart}."]
 
 
 def _gain_estimates(field: Field) -> dict[str, Estimate]:

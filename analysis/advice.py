@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.choosing import are_apart, choice, chosen, diverging
 from analysis.compared_alike import caveat as about_one_schedule
+from analysis.compared_alike import mend as mend_alike
 from analysis.compared_far import far_outside
 from analysis.compared_looks import again
 from analysis.compared_lost import missing_words
@@ -94,8 +95,8 @@ def _rates(rows: pd.DataFrame, compared: list[Setting]) -> str:
         return ""
     if is_tuned(rows):
         return (
-            "Each scheduler's base_lr is the best of those tried on seeds of their own, at an equal number of trials: "
-            "a larger search could change the order."
+            "Schedulers stand at what [tune] found best for each on seeds of their own, the study's own where it found "
+            "none; the part on tuning says from how many trials. A larger search could change the order."
         )
     if "base_lr" in varied(rows):
         return (
@@ -202,6 +203,7 @@ def _of_setting(rows: pd.DataFrame, setting: Setting, looks: bool, record: dict)
     found = [
         choice(rows, setting, names),
         *again(setting, names),
+        *mend_alike(setting, names),
         *(_mend(setting, o, names) for o in setting.lost if o.arm != chosen(setting)),
         _one_sided(setting, names),
         "" if looks else _more_seeds(rows, setting, names, record),
@@ -244,7 +246,8 @@ def _more_seeds(rows: pd.DataFrame, setting: Setting, names: dict, record: dict)
     if not more:
         return ""
     shown = c.judgement.settled_as == SHOWN
-    do = f"show {names[c.a]} and {names[c.b]} equivalent" if shown else f"tell {names[c.a]} from {names[c.b]}"
+    leads = ", the best so far," if c.a == setting.arms[0] and c.b == setting.baseline and len(setting.arms) > 2 else ""
+    do = f"show {names[c.a]} and {names[c.b]} equivalent" if shown else f"tell {names[c.a]}{leads} from {names[c.b]}"
     odds = "enough four times in five if the difference is as large as seen"
     if not shown and len(setting.arms) > 2:
         odds += ", but the largest of several mostly is smaller"

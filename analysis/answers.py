@@ -101,7 +101,8 @@ def nested_of(name: str) -> tuple[str, ...]:
 def answer(name: str, rows: "pd.DataFrame", record: dict | None = None) -> Answer:
     """Return the answer called `name`, one of `questions(record)`; `record` is the study.json, if there is one.
 
-    Trials that chose a base_lr are left out of all answers but those on tuning and on where the rows come from.
+    Trials that chose a base_lr are left out of all answers but those on tuning and on where the rows come from; of the
+    applied rates they are in the check of the plan alone.
     """
     from analysis.rows.arms import comparable
 
@@ -118,7 +119,7 @@ def answer(name: str, rows: "pd.DataFrame", record: dict | None = None) -> Answe
         return module.answer(rows, record)
     if name == "throughput":
         return module.answer(comparable(rows), record)
-    return module.answer(rows if name == "provenance" else comparable(rows))
+    return module.answer(rows if name in ("provenance", "applied_lr") else comparable(rows))
 
 
 def all_answers(rows: "pd.DataFrame", record: dict | None = None) -> dict[str, Answer]:

@@ -1,11 +1,12 @@
 """What learning rate was applied? The rate at every optimizer step of every schedule, as the trials recorded it.
 
 An open-loop schedule must give the same rates whatever the seed and the flags: traces are compared by their digest.
-ReduceLROnPlateau watches a metric, so its traces may differ. Each trial has held its own
-rates to the formula: `analysis.rows.lr_plans` counts what it found.
+ReduceLROnPlateau watches a metric, so its traces may differ. Trials that chose a base_lr are not among the schedules.
+Each trial has held its own rates to the formula: `analysis.rows.lr_plans` counts what it found, of all trials.
 """
 
 import math
+import re
 import sys
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from analysis.answers import Answer
 from analysis.figures.colours import colours_of
 from analysis.figures.multiples import small_multiples
 from analysis.page.wording import count, known, level, listed, number
+from analysis.rows.arms import comparable
 from analysis.rows.conditions import SEEDS, completed, group_ids, levels, short_names, varied
 from analysis.rows.lr_plans import plan_sentences
 
@@ -26,6 +28,7 @@ _MOST_PANELS = 12
 _MOST_LINES = 8
 _MOST_POINTS = 400
 _LEAST_FOR_BAND = 5
+_USERS = re.compile(r"\b[A-Za-z_]\w*:[A-Za-z_]")  # module:attr, the user's own code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ class Schedule:
 
 def answer(rows: pd.DataFrame) -> Answer:
     """Return the applied rate of every schedule, and whether it was the same in all of the schedule's trials."""
+    every, rows = rows, comparable(rows)
     found, notes = schedules(rows), []
     usable = completed(rows)
     skipped = int((usable["num_optimizer_steps"] < usable["num_steps"]).sum())
@@ -75,7 +79,7 @@ def answer(rows: pd.DataFrame) -> Answer:
         )
     return Answer(
         title=TITLE,
-        sentences=(*_sentences(found, rows), *plan_sentences(rows)),
+        sentences=(*_sentences(found, rows), *plan_sentences(every)),
         table=_table(found),
         figure=lambda: _figure(found),
         notes=tuple(notes),
@@ -136,7 +140,11 @@ def _sentences(found: list[Schedule], rows: pd.DataFrame) -> list[str]:
     broken = [s for s in fixed if len(s.traces) > 1]
     sentences = [
         f"{_label(s, names)} applied {len(s.traces)} different sequences of rates in {count(s.num_trials, 'trial')}: "
-        "something other than the schedule moved the rate."
+        + (
+            "its own code, or something else, gave other rates for the same steps."
+            if _USERS.search(s.scheduler)
+            else "something other than the schedule moved the rate."
+        )
         for s in broken
     ]
     held = [s for s in fixed if len(s.traces) == 1]
@@ -157,11 +165,15 @@ def _sentences(found: list[Schedule], rows: pd.DataFrame) -> list[str]:
 
 
 def _same(held: list[Schedule], names: dict[str, str]) -> list[list[str]]:
-    """Return the labels of open-loop schedules that took one and the same course, in groups of two or more."""
-    groups: dict[tuple, list[str]] = {}
+    """Return the labels of open-loop schedules that took one and the same course, in groups of two or more.
+
+    Of two schedulers or more: that one takes the same course in several workloads is no finding.
+    """
+    groups: dict[tuple, list[Schedule]] = {}
     for s in held:
-        groups.setdefault((s.traces[0].shape, s.traces[0].tobytes()), []).append(_label(s, names))
-    return [labels for labels in groups.values() if len(labels) > 1]
+        groups.setdefault((s.traces[0].shape, s.traces[0].tobytes()), []).append(s)
+    several = [group for group in groups.values() if len({s.scheduler for s in group}) > 1]
+    return [[_label(s, names) for s in group] for group in several]
 
 
 def _mean_sentence(found: list[Schedule], names: dict[str, str]) -> list[str]:

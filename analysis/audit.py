@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.statistics.intervals import Estimate, break_even_interval, mismatch_bound, paired_interval, t_interval
 from lrbench.diverge.steps import Mismatch, first_mismatch
-from lrbench.errors import InputError
+from lrbench.errors import InputError, in_one_line
 from lrbench.record import BY_NAME, FLAT, PRINTED
 from lrbench.store import load
 
@@ -36,7 +36,10 @@ STRICT = "strict"
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """How many of n repeats of one batch in one process gave what the first gave, over all processes."""
+    """How many of n repeats of one batch gave what the first had given in the same process, over all processes.
+
+    The first itself is not among them: it agrees with itself whatever happens.
+    """
 
     num_identical: int
     num_repeats: int
@@ -51,7 +54,8 @@ class Arm:
     """What was seen of one condition. A nan is what was not measured; `differs` is null where no two runs differ.
 
     `ratio` is its speed by the default's, pairs of trials of one random block; `search` the seconds by which
-    cudnn.benchmark makes the first step longer, and `break_even` the steps after which that has paid.
+    cudnn.benchmark makes the first step longer, and `break_even` the steps after which that has paid. `num_identical`
+    is how many runs gave the most frequent of its `num_results` results: 1 where no two runs agree.
     """
 
     name: str
@@ -201,13 +205,12 @@ def ended(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _error(rows: pd.DataFrame) -> str:
-    """The last line of the first failed trial's error; "" where none failed."""
+    """What happened to the first failed trial, in a line; "" where none failed."""
     failed = rows[~rows["status"].isin(["completed", "diverged"])]
     if failed.empty:
         return ""
     text = failed["error"].iloc[0]
-    lines = str(text or "").partition(PRINTED)[0].strip().splitlines()
-    return lines[-1].strip() if lines else "no reason was left behind"
+    return in_one_line(str(text or "").partition(PRINTED)[0]) or "no reason was left behind"
 
 
 def _timed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -242,7 +245,10 @@ def _paired(rows: pd.DataFrame, plain: pd.DataFrame) -> tuple[np.ndarray, np.nda
 
 def _repeats(rows: pd.DataFrame, column: str) -> Repeats:
     known = rows[rows[column].notna()]
-    return Repeats(num_identical=int(known[column].sum()), num_repeats=int(known["num_repeats"].sum()))
+    firsts = len(known)  # a row counts the first repeat, too
+    return Repeats(
+        num_identical=int(known[column].sum()) - firsts, num_repeats=int(known["num_repeats"].sum()) - firsts
+    )
 
 
 def first_difference(rows: pd.DataFrame) -> Mismatch | None:
@@ -270,8 +276,7 @@ def resumed(audit: Audit, rows: pd.DataFrame) -> str:
         if whole.empty:
             continue
         if run["status"] not in ("completed", "diverged"):
-            lines = str(run["error"] or "").strip().splitlines()
-            return f"{run['status']}: {lines[-1].strip() if lines else ''}"
+            return f"{run['status']}: {in_one_line(str(run['error'] or '').partition(PRINTED)[0])}"
         columns = [name for name in BITS if name in run]
         both = [(name, run[name], whole[name].iloc[0]) for name in columns]
         differs = [name.removesuffix("_sha256") for name, a, b in both if isinstance(a, str) and a != b]

@@ -264,9 +264,11 @@ def notes(audit: Audit) -> list[str]:
     )
     said += plan.get("cut", [])
     said.append(
-        "Repeats are of one batch in one process: the forward in evaluation mode, the backward with its forward in "
-        "training mode."
+        "Repeats are of one batch in one process, each compared with the first one there: the forward in evaluation "
+        "mode, the backward with its forward in training mode."
     )
     if math.isfinite(audit.took_seconds):
-        said.append(f"It took {number(audit.took_seconds)} s of {audit.asked['budget']}.")
+        budget = audit.asked["budget"].strip()
+        unit = "" if budget[-1:].isalpha() else " s"
+        said.append(f"It took {number(audit.took_seconds)} s of {budget}{unit}.")
     return said

@@ -181,8 +181,9 @@ def _why_shuffles(drawn: pd.DataFrame) -> str:
     if wide.empty:
         return f"{text}."
     where = listed(wide["noise"].drop_duplicates())
-    most = percent(wide["rate"].max())
-    return f"{text}. By itself t is too wide there: with {where} it would hold the truth in up to {most} of studies."
+    most = wide.groupby("method")["rate"].max()
+    up_to = listed(f"{percent(most[method])} ({method})" for method in (STUDENT, WELCH) if method in most)
+    return f"{text}. By itself t is too wide there: with {where} it would hold the truth in up to {up_to} of studies."
 
 
 def _plans(part: pd.DataFrame, what: str) -> str:

@@ -6,7 +6,7 @@ What this does *not* do: compare (`analysis.comparisons` does), or say what else
 import pandas as pd
 
 from analysis.compared_looks import where_words
-from analysis.comparisons import Setting
+from analysis.comparisons import Comparison, Setting
 from analysis.contrast import Contrast
 from analysis.first_steps import SEARCHING, compared, set_faster
 from analysis.page.wording import level, listed
@@ -15,6 +15,7 @@ from analysis.rows.outcomes import Outcomes
 from analysis.rows.timing import timed
 from analysis.sizes import plain, signed
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, WORSE
+from lrbench.own_rate import name_of_rate
 
 
 def choice(rows: pd.DataFrame, setting: Setting, names: dict) -> str:
@@ -22,7 +23,7 @@ def choice(rows: pd.DataFrame, setting: Setting, names: dict) -> str:
     if setting.num_seeds < 2 or not setting.baseline:
         return ""
     baseline, machine = names[setting.baseline], setting.question.factor in MACHINE_FACTORS
-    words = {arm: setting.against[arm].verdict for arm in setting.arms if arm in setting.against}
+    words = {arm: c.verdict for arm, c in _compared(setting).items()}
     better = [arm for arm, word in words.items() if word == BETTER and not setting.against[arm].disputed]
     if better:
         c = setting.against[better[0]]
@@ -33,9 +34,9 @@ def choice(rows: pd.DataFrame, setting: Setting, names: dict) -> str:
         if faster := _set_faster(rows, setting, better[0]):
             return faster
         sound = [arm for arm in better[1:] if not diverging(setting, arm)]
-        tied = [names[arm] for arm in sound if not are_apart(setting, better[0], arm)]
+        tied = [names[arm] for arm in sound if _may_be_as_good(setting, better[0], arm)]
         also = f"; {listed(tied[:3], 'or')} may be as good" if tied else ""
-        rate = f" with base_lr {setting.rates[better[0]]}" if setting.tuning else ""
+        rate = _at_rate(setting, better[0]) if setting.tuning else ""
         settled = f", settled {where_words(c)}" if c.settled.num_looks > 1 else ""
         return f"Use {names[better[0]]}{rate}: {gain}{settled}{also}."
     if words and all(word == EQUIVALENT for word in words.values()):
@@ -57,11 +58,17 @@ def choice(rows: pd.DataFrame, setting: Setting, names: dict) -> str:
 
 def chosen(setting: Setting) -> str:
     """The arm that `choice` speaks of; what became of its trials is said there, in the same line."""
-    words = {arm: setting.against[arm] for arm in setting.arms if arm in setting.against}
+    words = _compared(setting)
     better = [arm for arm, c in words.items() if c.verdict == BETTER and not c.disputed]
     if better:
         return better[0]
     return setting.baseline if words and all(c.verdict == WORSE for c in words.values()) else ""
+
+
+def _compared(setting: Setting) -> dict[str, Comparison]:
+    """Return the comparisons with the baseline, best first: without those of the baseline under another name."""
+    found = {arm: setting.against[arm] for arm in setting.arms if arm in setting.against}
+    return {arm: c for arm, c in found.items() if not c.is_one}
 
 
 def diverging(setting: Setting, arm: str) -> Outcomes | None:
@@ -81,6 +88,13 @@ def _rate_of(setting: Setting) -> str:
     return "the base_lr" if setting.question.factor != "base_lr" else "the rate"
 
 
+def _at_rate(setting: Setting, arm: str) -> str:
+    """Say at which base_lr an arm was tuned, and as what; of one that writes its own rate over it the call alone."""
+    calls = setting.rates[arm].partition(", as ")[2]
+    own = name_of_rate(arm.partition(" per ")[0]) != "base_lr"
+    return (f" as {calls}" if calls else "") if own else f" with base_lr {setting.rates[arm]}"
+
+
 def _set_faster(rows: pd.DataFrame, setting: Setting, arm: str) -> str:
     """What to set where a faster level makes the first step longer; "" where no machine factor is judged by speed."""
     factor = setting.question.factor
@@ -94,6 +108,10 @@ def _set_faster(rows: pd.DataFrame, setting: Setting, arm: str) -> str:
         return ""
     found = Contrast(factor=factor, level=here, reference=there, where="", pairs=pairs)
     return set_faster(usable, found, f"{factor} = {arm}")
+
+
+def _may_be_as_good(setting: Setting, best: str, arm: str) -> bool:
+    return not are_apart(setting, best, arm) and not setting.are_alike(best, arm)
 
 
 def are_apart(setting: Setting, a: str, b: str) -> bool:

@@ -15,7 +15,7 @@ from analysis import advice, sizes
 from analysis.answers import Answer
 from analysis.compared_looks import stands
 from analysis.compared_table import notes, table
-from analysis.compared_words import leading, plural, sentences
+from analysis.compared_words import in_short, leading, plural, sentences
 from analysis.comparisons import STANDING, Setting, compare_all
 from analysis.figures.compared import figure
 from analysis.page.wording import after_colon, count
@@ -80,7 +80,7 @@ def as_answer(
         table=table(found),
         figure=lambda: figure(found),
         notes=notes(compared),
-        headline=_headline(found, said) if found else (),
+        headline=_headline(found) if found else (),
         verdict=_verdict(compared),
         caveats=(*_not_tested(compared), *advice.caveats(rows, found)),
         advice=advice.advice(rows, found, looks, record),
@@ -116,17 +116,22 @@ def _opening(setting: Setting) -> str:
 
 def _said(setting: Setting) -> list[str]:
     """The sentences on one setting, each opened by its factors where there are several settings."""
-    found, opening = sentences(setting), _opening(setting)
+    return _opened(setting, sentences(setting))
+
+
+def _opened(setting: Setting, found: list[str]) -> list[str]:
+    opening = _opening(setting)
     if not opening:
         return found
     opening = f"{opening[0].upper()}{opening[1:]}" if setting.tuning else opening
     return [f"{opening}: {after_colon(sentence)}" for sentence in found]
 
 
-def _headline(found: list[Setting], said: list[list[str]]) -> tuple[str, ...]:
-    """The first sentence on each of the first settings, those that compare something before those that cannot."""
+def _headline(found: list[Setting]) -> tuple[str, ...]:
+    """What stands first on each of the first settings, those that compare something before those that cannot."""
     order = sorted(range(len(found)), key=lambda index: len(found[index].arms) < 2)
     more = len(found) - _MOST_LEADING
     part = "the schedulers' part" if found[0].question.factor == "scheduler" else "its part"
     rest = [f"{count(more, 'more setting')} of the other factors: see {part} below."] if more > 0 else []
-    return (*(said[index][0] for index in order[:_MOST_LEADING]), *rest)
+    first = [found[index] for index in order[:_MOST_LEADING]]
+    return (*(line for setting in first for line in _opened(setting, in_short(setting))), *rest)

@@ -24,6 +24,17 @@ def about_alike(setting: Setting, names: dict[str, str]) -> list[str]:
     return [f"{listed([names[arm] for arm in arms])} are one schedule here: {SAME}." for arms in some]
 
 
+def mend(setting: Setting, names: dict[str, str]) -> list[str]:
+    """Return what to do about each schedule that stands under several names, in the imperative."""
+    found = []
+    for arms in setting.alike if not setting.metric.is_speed else ():
+        kept = setting.baseline if setting.baseline in arms else arms[0]
+        others = listed([names[arm] for arm in arms if arm != kept], "and")
+        them = ("it is", "its") if len(arms) == 2 else ("they are", "their")
+        found.append(f"Drop {others} or change {them[1]} arguments: here {them[0]} {names[kept]} under another name.")
+    return found
+
+
 def caveat(compared: Sequence[Setting], names_of) -> str:
     """Say what follows from it; "" where no two arms are one schedule. `names_of(setting)` names the arms."""
     found = {listed([names_of(setting)[arm] for arm in arms]): None for setting in compared for arms in setting.alike}
@@ -32,5 +43,6 @@ def caveat(compared: Sequence[Setting], names_of) -> str:
     which = "; ".join(found)
     return (
         f"One schedule under several names ({which}), as where a step lies beyond the last epoch: what may differ "
-        "between them is run-to-run noise, and no number of seeds tells more."
+        "between them is run-to-run noise, and no number of seeds tells more. They are not compared with each other, "
+        "and take no part of the 5%."
     )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from analysis.compared_lost import unit_of
 from analysis.comparisons import Comparison, Setting
-from analysis.page.wording import count, known, listed
+from analysis.page.wording import count, equals_p, known, listed
 from analysis.rows.arms import Look
+from analysis.sizes import signed
 
 EARLY = "no look is complete"
 
@@ -17,14 +18,14 @@ def stands(record: dict, look: Look) -> str:
     """Return how far a study with [until] has come, and why it went no further; "" without. `record` is study.json.
 
     >>> stands({}, Look(number=1, seeds=(3, 5, 8), num_begun=4))
-    'The verdicts are those of look 1 of 3, with 3 of 8 seeds; 1 more seed was begun and waits for look 2.'
+    'The study stands at look 1 of 3, with 3 of 8 seeds; 1 more seed was begun and waits for look 2.'
     """
     num_looks = len(look.seeds)
     if num_looks < 2:
         return ""
     if look.is_early:
         return f"The first of {num_looks} looks is at {look.seeds[0]} seeds: before it nothing is settled."
-    told = f"The verdicts are those of look {look.number} of {num_looks}"
+    told = f"The study stands at look {look.number} of {num_looks}"
     told += f", with {look.num_seeds} of {look.seeds[-1]} seeds"
     ended = {(one.get("look"), one.get("num_seeds")): one.get("ended") for one in record.get("looks", ())}
     why = ended.get((look.number, look.num_seeds))
@@ -85,6 +86,15 @@ def all_settled_words(setting: Setting, found: Sequence[Comparison], names: dict
     return f", settled at {where} of {num_looks}{but}"
 
 
+def not_borne_out(setting: Setting, c: Comparison, names: dict) -> str:
+    """Return one line on a comparison that a look settled and all seeds by themselves do not bear out."""
+    size = signed(setting.metric, c.estimate.value)
+    return (
+        f"{names[c.a]} was settled as {c.settled.word} against {names[c.b]} at look {c.settled.look} of "
+        f"{c.settled.num_looks}, but all {seeds_now(setting, c)} by themselves say {c.verdict_now} ({size})."
+    )
+
+
 def again(setting: Setting, names: dict) -> list[str]:
     """Return what to do about each comparison that a look settled and all seeds do not bear out, in the imperative."""
     disputed = [c for c in setting.planned if c.disputed]
@@ -103,4 +113,4 @@ def seeds_now(setting: Setting, c: Comparison) -> str:
 
 def p_words(value: float) -> str:
     """Return a p-value after the letter p: "= 0.012", "< 0.001"."""
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+    return equals_p(value)

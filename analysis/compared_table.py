@@ -17,8 +17,8 @@ HOW = (
     "over seeds (95%) and not corrected for their number; p-values are those of the paired t-test; where a seed lies "
     "far outside of the others, both are those of sign flips. P-values are Holm-corrected: over the comparisons with "
     "the baseline, all settings and all questions of one family together, and by itself over all pairs of the others; "
-    "tuned and default rates are corrected apart. P(better) counts the seeds on which an arm beats the baseline, ties "
-    "half, with exact bounds."
+    "one schedule under two names is no comparison; tuned and default rates are corrected apart. P(better) counts the "
+    "seeds on which an arm beats the baseline, ties half, with exact bounds."
 )
 HOW_RATIO = (
     "Differences are of logarithms, paired inside random blocks of trials that had their device alone; intervals are "
@@ -29,7 +29,8 @@ HOW_RATIO = (
 VERDICTS = (
     'A verdict is "better" or "worse" where the corrected p is below 5%, "equivalent within margin" where two '
     'one-sided tests at 5% put the difference inside the margin, else "inconclusive". A margin in seed SDs is that of '
-    "the seeds here: the root of the median variance over the arms."
+    "the seeds here: the root of the median variance over the arms. Arms that are equal to the bit on all n seeds are "
+    "equivalent where 1/2^n (an exact sign-flip test) is below that level: from 5 seeds on, later where looks share it."
 )
 LOOKS = (
     "Seeds were added in looks: a verdict is that of the first look that settled it, and the differences, their "

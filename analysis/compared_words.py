@@ -6,7 +6,7 @@ this does *not* do: compare (`analysis.comparisons`), or choose what stands firs
 
 from analysis import sizes
 from analysis.compared_alike import about_alike, why_all_equal
-from analysis.compared_looks import EARLY, all_settled_words, p_words, settled_briefly, settled_words
+from analysis.compared_looks import EARLY, all_settled_words, not_borne_out, p_words, settled_briefly, settled_words
 from analysis.compared_lost import about_lost, unit_of, who_diverged, withheld
 from analysis.comparisons import Comparison, Setting
 from analysis.page.wording import after_colon, all_others, count, known, listed
@@ -29,12 +29,11 @@ def leading(setting: Setting) -> Comparison | None:
     """Return the comparison that stands for a setting: of the best arm, of one that is told, or the largest."""
     if not setting.against:
         return setting.pairs.get((setting.arms[0], setting.arms[-1]))
-    best = setting.arms[0]
-    told = [c for c in setting.against.values() if c.verdict in (BETTER, WORSE)]
-    if best in setting.against and (setting.against[best] in told or not told):
-        first = setting.against[best]
-        return first if told else max(setting.against.values(), key=_size)
-    return max(told or setting.against.values(), key=_size)
+    best, found = setting.arms[0], setting.planned or list(setting.against.values())
+    told = [c for c in found if c.verdict in (BETTER, WORSE)]
+    if best in setting.against and setting.against[best] in told:
+        return setting.against[best]
+    return max(told or found, key=_size)
 
 
 def _size(c: Comparison) -> float:
@@ -71,6 +70,18 @@ def sentences(setting: Setting) -> list[str]:
     return [*verdicts, *lost, *_about_ties(setting, names), *_about_power(setting, names)]
 
 
+def in_short(setting: Setting) -> list[str]:
+    """The first of the sentences, then who else is told from the baseline, and what all seeds do not bear out."""
+    first = sentences(setting)[0]
+    if len(setting.arms) < 2 or setting.num_seeds < 2 or all(c.verdict == EQUIVALENT for c in setting.planned):
+        return [first]
+    names, leads = names_of(setting), leading(setting)
+    rest = [setting.against[arm] for arm in setting.arms if arm in setting.against and arm != leads.a]
+    lasting = [c for c in rest if not c.disputed]
+    told = [_in_a_group(setting, word, lasting, names, leads.verdict) for word in (BETTER, WORSE)]
+    return [first, *filter(None, told), *(not_borne_out(setting, c, names) for c in rest if c.disputed)]
+
+
 def _mean(setting: Setting) -> str:
     """The best arm's mean in words, with its seeds and their spread."""
     best = setting.arms[0]
@@ -98,13 +109,14 @@ def _about_verdicts(setting: Setting, names: dict) -> list[str]:
         gone = names.get(setting.lost_baseline, setting.lost_baseline)
         lost = f"The question cannot be answered: {gone}, which the others were to be held against, completed no trial."
         return [lost, told] if gone else [told]
-    rest = [setting.against[arm] for arm in setting.arms if arm in setting.against and arm != first.a]
+    against = [setting.against[arm] for arm in setting.arms if arm in setting.against]
+    rest = [c for c in against if c.a != first.a and not c.is_one]
     if first.verdict in (BETTER, WORSE) or not rest:
         opening = _told(setting, first, names)
-    elif all(c.verdict == EQUIVALENT for c in setting.against.values()):
-        who = all_others(len(setting.against))
+    elif all(c.verdict == EQUIVALENT for c in setting.planned):
+        who = all_others(len(setting.planned))
         text = f"{who} are equivalent to {names[setting.baseline]} within {margin(setting)}"
-        text += all_settled_words(setting, list(setting.against.values()), names)
+        text += all_settled_words(setting, setting.planned, names)
         return [f"{text}; the largest difference is {_difference(setting, first, names)}."]
     else:
         return [*_about_none(setting, names), *_about_rest(setting, first, rest, names)]
@@ -113,9 +125,9 @@ def _about_verdicts(setting: Setting, names: dict) -> list[str]:
 
 def _about_none(setting: Setting, names: dict) -> list[str]:
     """Say that no arm is told from the baseline: first those on which divergence has the last word, then the others."""
-    withdrawn = [c for c in setting.against.values() if c.withdrawn]
+    withdrawn = [c for c in setting.planned if c.withdrawn]
     said = [withheld(setting, c, names) for c in withdrawn]
-    left = [c for c in setting.against.values() if not c.withdrawn]
+    left = [c for c in setting.planned if not c.withdrawn]
     if not left:
         return said
     of = "scheduler" if setting.question.factor == "scheduler" else f"level of {setting.question.factor}"
@@ -134,23 +146,25 @@ def _about_rest(setting: Setting, first: Comparison, rest: list[Comparison], nam
         return [_told(setting, c, names) for c in rest]
     found = []
     for word in (BETTER, WORSE, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE):
-        group = [c for c in rest if c.verdict == word]
-        if not group or (word == INCONCLUSIVE and not told):
-            continue
-        some = [f"{names[c.a]} ({_bare(setting, c)})" for c in group[:_MOST_NAMED]]
-        if len(group) > _MOST_NAMED:
-            some.append(count(len(group) - _MOST_NAMED, "other"))
-        also = "Also " if word == first.verdict else ""
-        which = (
-            f"{word} than {names[setting.baseline]}"
-            if word in (BETTER, WORSE)
-            else f"{word}, against {names[setting.baseline]}"
-        )
-        if word == EQUIVALENT:
-            which = f"equivalent to {names[setting.baseline]} within {margin(setting)}"
-        text = f"{also}{which}: {listed(some)}."
-        found.append(text[0].upper() + text[1:])
-    return found
+        if word != INCONCLUSIVE or told:
+            found.append(_in_a_group(setting, word, rest, names, first.verdict))
+    return [text for text in found if text]
+
+
+def _in_a_group(setting: Setting, word: str, rest: list[Comparison], names: dict, said: str) -> str:
+    """Name those of the comparisons that have this verdict; "" where there is none. `said`: the verdict told first."""
+    group = [c for c in rest if c.verdict == word]
+    if not group:
+        return ""
+    some = [f"{names[c.a]} ({_bare(setting, c)})" for c in group[:_MOST_NAMED]]
+    if len(group) > _MOST_NAMED:
+        some.append(count(len(group) - _MOST_NAMED, "other"))
+    baseline = names[setting.baseline]
+    which = f"{word} than {baseline}" if word in (BETTER, WORSE) else f"{word}, against {baseline}"
+    if word == EQUIVALENT:
+        which = f"equivalent to {baseline} within {margin(setting)}"
+    text = f"{'Also ' if word == said else ''}{which}: {listed(some)}."
+    return text[0].upper() + text[1:]
 
 
 def _bare(setting: Setting, c: Comparison) -> str:
@@ -210,7 +224,12 @@ def _settled_by(setting: Setting, c: Comparison) -> str:
     if c.any_diverged or not known(detectable):
         return matters
     units = f"{unit_of(setting)}s"
+    look = ""
+    if c.has_looks:
+        look = f" at the level that this look leaves to {'each' if c.family_size > 1 else 'it'}"
+        look += f" ({100 * c.told_level:.2g}%)"
     text = f"{matters}; {c.judgement.n} {units} would have found {plain(setting.metric, detectable)} four times in five"
+    text += look
     if needed <= c.judgement.n:
         return text
     end = "show them equivalent" if c.judgement.settled_as == SHOWN else "tell them apart"
@@ -233,6 +252,7 @@ def _about_ties(setting: Setting, names: dict) -> list[str]:
     best, *others = setting.arms
     if len(others) < 2:
         return []
+    others = [arm for arm in others if not setting.pairs[best, arm].is_one]  # a schedule does not vie with itself
     apart = [arm for arm in others if setting.pairs[best, arm].told_apart]
     tied = [arm for arm in others if arm not in apart]
     if not tied:
@@ -262,9 +282,11 @@ def _about_power(setting: Setting, names: dict) -> list[str]:
     whose = f"a comparison with {names[setting.baseline]}" if setting.baseline else "a comparison of two"
     seeds, size = seeds_of(setting, planned), planned[0].family_size
     among = f", one of {size} that share the 5%," if size > 1 else ""
-    return [
-        f"With {seeds} {whose}{among} finds a true difference of {text} four times in five; smaller ones may be unseen."
-    ]
+    look = ""
+    if planned[0].has_looks:  # looks before may have found it too: that chance is left out
+        look = f" at the level that this look leaves to it ({100 * planned[0].told_level:.2g}%)"
+    found = f"finds a true difference of {text} four times in five{look}"
+    return [f"With {seeds} {whose}{among} {found}; smaller ones may be unseen."]
 
 
 def _other(setting: Setting, c: Comparison, names: dict) -> str:

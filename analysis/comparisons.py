@@ -131,6 +131,7 @@ def _setting(question: Compare, factors: dict, tuning: str, rows: pd.DataFrame, 
     scores = scores[[arm for arm in counted_scores if arm in scores]]
     baseline = _baseline(question, rows, list(scores))
     margin, noise = _margin(question, scores), is_inert(usable, question.factor)
+    alike = applied_alike(usable) if question.factor == "scheduler" else ()
 
     def comparison(a: str, b: str) -> Comparison:
         return Comparison(
@@ -144,6 +145,7 @@ def _setting(question: Compare, factors: dict, tuning: str, rows: pd.DataFrame, 
             counted=counted.differences(a, b),
             counted_p=math.nan,
             is_noise=noise,
+            is_one=not metric.is_speed and any({a, b} <= {*arms} for arms in alike),
             any_diverged=counted is not table and bool(happened[a].num_diverged or happened[b].num_diverged),
         )
 
@@ -164,7 +166,7 @@ def _setting(question: Compare, factors: dict, tuning: str, rows: pd.DataFrame, 
         seeds=tuple(sorted(int(seed) for seed in usable["seed"].dropna().unique())),
         against={arm: comparison(arm, baseline) for arm in others if baseline},
         pairs={pair: comparison(*pair) for pair in combinations(others, 2)},
-        alike=applied_alike(usable) if question.factor == "scheduler" else (),
+        alike=alike,
     )
 
 
@@ -218,13 +220,24 @@ def _corrected(family: list[Setting], record: dict, look: Look) -> list[Setting]
 
 
 def _with_p(comparisons: list[Comparison], record: dict, look: Look):
-    """Yield the comparisons with their p corrected over all of them, and so with the diverged trials counted."""
-    p_values = holm([_p_over_looks(c.differences, record, look) for c in comparisons])
-    diverged = any(c.any_diverged for c in comparisons)
-    counted = holm([_p_over_looks(c.counted, record, look) for c in comparisons]) if diverged else p_values
-    shared = {"family_size": len(comparisons), "equivalence_level": _level_of(record, look), "is_early": look.is_early}
-    for c, p, q in zip(comparisons, p_values, counted, strict=True):
-        yield replace(c, corrected_p=float(p), counted_p=float(q), **shared)
+    """Yield the comparisons with their p corrected over all of them, and so with the diverged trials counted.
+
+    One schedule under two names is no comparison: known from the rates, whatever came out, it takes no part of the 5 %.
+    """
+    family = [c for c in comparisons if not c.is_one]
+    p_values = iter(holm([_p_over_looks(c.differences, record, look) for c in family]))
+    diverged = any(c.any_diverged for c in family)
+    counted = iter(holm([_p_over_looks(c.counted, record, look) for c in family])) if diverged else None
+    shared = {
+        "family_size": len(family),
+        "equivalence_level": _level_of(record, look, SIGNIFICANT),
+        "told_level": _level_of(record, look, SIGNIFICANT / max(1, len(family))),
+        "is_early": look.is_early,
+    }
+    for c in comparisons:
+        p = 1.0 if c.is_one else float(next(p_values))
+        q = p if c.is_one or counted is None else float(next(counted))
+        yield replace(c, corrected_p=p, counted_p=q, **shared)
 
 
 def _p_over_looks(differences: np.ndarray, record: dict, look: Look) -> float:
@@ -235,10 +248,11 @@ def _p_over_looks(differences: np.ndarray, record: dict, look: Look) -> float:
     return overall_p(p, look.seeds, record["study"]["until"]["spending"], max(1, look.number))
 
 
-def _level_of(record: dict, look: Look) -> float:
+def _level_of(record: dict, look: Look, share: float) -> float:
+    """Return what a look leaves of this share of the error over all looks."""
     if not look.seeds:
-        return SIGNIFICANT
-    return float(t_levels(look.seeds, record["study"]["until"]["spending"], SIGNIFICANT)[max(1, look.number) - 1])
+        return share
+    return float(t_levels(look.seeds, record["study"]["until"]["spending"], share)[max(1, look.number) - 1])
 
 
 def _best_first(order: list[str], found: list[Comparison]) -> dict[tuple[str, str], Comparison]:

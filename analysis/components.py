@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis import figures
 from analysis.answers import Answer
-from analysis.page.wording import after_colon, count, known, level, listed, number, percent, points
+from analysis.page.wording import after_colon, count, equals_p, known, level, listed, number, percent, points
 from analysis.rows import conditions
 from analysis.rows.conditions import completed, short_names
 from analysis.rows.seed_tables import machine_note, parts
@@ -33,7 +33,8 @@ HOW = (
     "what is left is the spread on test images without end. The interval of the share is that of the SD over seeds; "
     "over several schedulers that of one of them, for they share their seeds. A scheduler is set against the baseline "
     "by its mean distance from the median, not by its SD, paired by seed (Brown and Forsythe's test and Fieller's "
-    "interval, Holm-corrected over schedulers). All of this is of completed trials."
+    "interval, Holm-corrected over schedulers; one that applied the baseline's rates at every "
+    "step is the baseline under another name, and is left out). All of this is of completed trials."
 )
 BOUND = (
     "Rows hold no labels of these test images, so their luck is bounded from above by how often two runs disagree, and "
@@ -178,15 +179,17 @@ def _about_noise(group: list[Source], names: dict) -> list[str]:
         ratio = source.against.ratio
         end = f"to {number(ratio.high)}" if math.isfinite(ratio.high) else "upwards"
         way = "more" if ratio.value > 1 else "less"
-        p = "< 0.001" if source.corrected_p < 0.001 else f"= {source.corrected_p:.3f}"
         text = f"{names[source.arm]} scatters {way} than {base}: {number(ratio.value)} times as far"
+        p = equals_p(source.corrected_p)
         sentences.append(f"{text} from the median in the mean (95% interval {number(ratio.low)} {end}, Holm p {p}).")
     if len(told) < len(compared):
-        best = min((source.against for source in compared), key=lambda against: against.detectable)
-        seen, num_seeds = best.detectable, best.ratio.n
+        best = min((s for s in compared if s not in told), key=lambda source: source.against.detectable)
+        seen, num_seeds = best.against.detectable, best.against.ratio.n
         could = f"a ratio of {number(seen)} at best" if math.isfinite(seen) else "no ratio, however large,"
+        could += f" ({names[best.arm]})" if math.isfinite(seen) and len(compared) > 1 else ""
         who = "No scheduler" if not told else "No other scheduler"
-        text = f"{who} can be told to be noisier or calmer than {base}; with {count(num_seeds, 'seed')} {could}"
+        among = f", and {len(compared)} comparisons that share the 5%," if len(compared) > 1 else ""
+        text = f"{who} can be told to be noisier or calmer than {base}; with {count(num_seeds, 'seed')}{among} {could}"
         sentences.append(f"{text} would have been seen four times in five.")
     return sentences
 

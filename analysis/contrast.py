@@ -52,5 +52,20 @@ class Contrast:
 
     @property
     def break_even_steps(self) -> Estimate:
+        """After how many steps a longer first step has paid for itself: `extra_seconds` over `saved_seconds`."""
+        return break_even_interval(*self._search)
+
+    @property
+    def extra_seconds(self) -> float:
+        """How much longer the first step is: the median over blocks, each the median of its pairs."""
+        return float(np.median(self._search[0]))
+
+    @property
+    def saved_seconds(self) -> float:
+        """What each later step saves: the median over blocks, each the median of its pairs' median steps."""
+        return float(np.median(self._search[1]))
+
+    @cached_property
+    def _search(self) -> tuple[np.ndarray, np.ndarray]:
         blocks = self.pairs.groupby("block")[["extra", "saved"]].median()
-        return break_even_interval(blocks["extra"], blocks["saved"])
+        return blocks["extra"].to_numpy(), blocks["saved"].to_numpy()

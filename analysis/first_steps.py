@@ -42,7 +42,7 @@ def set_faster(rows: pd.DataFrame, c: Contrast, here: str) -> str:
         return f"Leave {here} alone: {change(c)}, but the median step saves nothing, so its search is never paid for."
     if (steps.high if known(steps.low) else steps.value) <= job:
         return f"Set {here}: {change(c)}, and its search has paid for itself in a job of {job:,} steps."
-    over = f"Set {here} for jobs of over about {int(float(f'{steps.value:.2g}')):,} steps"
+    over = f"Set {here} for jobs of over {_paid_after(steps)} steps"
     unsure = known(steps.low) and steps.low <= job
     this = f"whether it pays in one of {job:,} cannot be told" if unsure else f"not for this one of {job:,}"
     return f"{over}; {this}: {change(c)} once its search is over."
@@ -57,7 +57,7 @@ def about_search(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
     spread = f" (95% interval {low} to {high})" if extra.bounded and low != high else ""
     if not _searches(extra):
         return [f"No longer first step was found with cudnn_benchmark: {seconds(extra.value)}{spread}."]
-    cost = f"The search of cudnn_benchmark makes the first step {seconds(extra.value)} longer{spread}"
+    cost = f"The search of cudnn_benchmark makes the first step {seconds(extra.value)} longer on average{spread}"
     job = int(rows["num_steps"].median())
     if math.isinf(steps.value):
         return [f"{cost}, and a step saves nothing, so it never pays for itself."]
@@ -65,9 +65,11 @@ def about_search(contrast: Contrast, rows: pd.DataFrame) -> list[str]:
     if known(steps.low):
         ends = f" (95% interval {number(steps.low)} to {number(steps.high) if known(steps.high) else 'never'})"
     pays = "inside" if steps.value <= job else "outside"
-    return [
-        f"{cost}; it has paid for itself after {number(math.ceil(steps.value))} steps{ends}, {pays} a job of {job}."
-    ]
+    return [f"{cost}; it has paid for itself after {_paid_after(steps)} steps{ends}, {pays} a job of {job:,}."]
+
+
+def _paid_after(steps: Estimate) -> str:
+    return number(math.ceil(steps.value))
 
 
 def _extra(contrast: Contrast) -> Estimate:

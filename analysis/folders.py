@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.folders_differences import MAY_BE_APART, Difference, differences, levels_of, seen, texts_of
 from analysis.page.wording import count, listed
 from analysis.rows.conditions import FACTORS, SEEDS, completed, place_columns, places
+from analysis.rows.staged import of_study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +105,11 @@ def worded(verdict: str, negligible: bool) -> str:
 
 
 def _read_side(name: str, folder: Path) -> Side:
-    from lrbench.store import load
+    from lrbench.store import load, read_study_record
 
     every = load(folder)
-    rows, left_out = every, []
+    rows, strays = of_study(every, read_study_record(folder))
+    left_out = [f"{name}: {strays}"] if strays else []
     rows = rows.assign(poke_ulps=rows["poke_ulps"].fillna(0))  # rows of before there was such a factor moved nothing
     if (chosen := rows["tuning"] == "selection").any():
         left_out.append(f"{count(int(chosen.sum()), 'trial')} of {name} chose base rates: in no comparison.")

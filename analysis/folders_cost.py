@@ -15,22 +15,31 @@ import pandas as pd
 from analysis import figures
 from analysis.answers import Answer
 from analysis.folders import Matched, worded
-from analysis.page.wording import count, number, percent
+from analysis.page.wording import count, listed, number, percent
 from analysis.rows.conditions import FACTORS, MACHINE_FACTORS, completed, describe, short_names, varied
 from analysis.statistics import verdicts
-from analysis.statistics.intervals import Estimate, holm, welch_error, welch_interval, welch_p
+from analysis.statistics.intervals import (
+    Estimate,
+    holm,
+    outlying,
+    shuffles_decide,
+    welch_error,
+    welch_interval,
+    welch_p,
+)
 from analysis.throughput import timed
 from lrbench.metrics import METRICS
 
 TITLE = "What changed in cost?"
 MARGIN = 0.02
 MOST_TOLD = 0.5  # an interval wider than this rules out nothing that is worth a sentence
+_MOST_NAMED = 3  # blocks far outside
 COSTS = ("samples_per_second", "first_step_seconds", "peak_memory_mib", "energy_joules")
 HOW = (
     "Ratios are B over A: of the geometric means over blocks, each block being the mean of the logarithms of the "
-    "conditions that both folders have. Blocks of two folders share no conditions, so they are not paired: intervals "
-    "are Welch's (95%), and a permutation test's where one block lies far outside of the others. Those of single "
-    "conditions have p-values corrected by Holm's method over conditions."
+    "conditions that both folders have. Blocks of two folders share no conditions, so they are not paired: interval "
+    "(95%) and p are Welch's, or a permutation test's where one of six or more blocks lies far outside of the others. "
+    "The p of single conditions is corrected by Holm's method over conditions."
 )
 ONE_TIME = (
     "Each folder is one stretch of time on its machine: an interval covers what varied within it, not what changes "
@@ -40,12 +49,17 @@ ONE_TIME = (
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """One metric of B over A: `where` "" for all conditions. `n` of the estimate is the smaller number of blocks."""
+    """One metric of B over A: `where` "" for all conditions. `n` of the estimate is the smaller number of blocks.
+
+    `blocks_a` and `blocks_b` number the blocks of `a` and `b` as the rows do.
+    """
 
     metric: str
     where: str
     a: np.ndarray
     b: np.ndarray
+    blocks_a: tuple[int, ...] = ()
+    blocks_b: tuple[int, ...] = ()
     corrected_p: float = math.nan
 
     @property
@@ -117,13 +131,14 @@ def _usable(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.assign(log=np.log(rows[metric].astype(float)))
 
 
-def _by_block(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, np.ndarray]:
+def _by_block(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, np.ndarray | tuple[int, ...]]:
     """Block means of the logarithms, each less its condition's mean over both folders: blocks may lack conditions."""
     middles = (a.groupby("matched_condition")["log"].mean() + b.groupby("matched_condition")["log"].mean()) / 2
     found = {}
     for name, rows in (("a", a), ("b", b)):
         less = rows["log"] - rows["matched_condition"].map(middles)
-        found[name] = less.groupby(rows["block"]).mean().to_numpy()
+        means = less.groupby(rows["block"]).mean()
+        found |= {name: means.to_numpy(), f"blocks_{name}": tuple(map(int, means.index))}
     return found
 
 
@@ -203,14 +218,38 @@ def _sentence(ratio: Ratio) -> str:
         same = "is the same to the last digit" if estimate.value == 1 else f"is {estimate.value:.3f} times A's"
         return f"{label.capitalize()} of B {same} ({blocks}); there is no interval, so nothing is tested."
     size = f"{estimate.value:.3f} times, 95% interval {estimate.low:.3f} to {estimate.high:.3f}; {blocks}"
+    far = _far_outside(ratio)
     if ratio.verdict in (verdicts.BETTER, verdicts.WORSE):
         less = f": {worded(ratio.verdict, True)}, being less than {percent(MARGIN, 0)}" if ratio.negligible else ""
-        return f"{label.capitalize()}: B is {word(ratio)}{less} ({size})."
+        return f"{label.capitalize()}: B is {word(ratio)}{less} ({size}){far}."
     if ratio.verdict == verdicts.EQUIVALENT:
-        return f"{label.capitalize()}: the same within {percent(MARGIN, 0)} ({size})."
+        return f"{label.capitalize()}: the same within {percent(MARGIN, 0)} ({size}){far}."
     most = max(abs(estimate.low - 1), abs(estimate.high - 1))
     ruled_out = f"; a change of more than {percent(most)} is ruled out" if most < MOST_TOLD else ""
-    return f"{label.capitalize()}: inconclusive ({size}){ruled_out}."
+    return f"{label.capitalize()}: inconclusive ({size}){ruled_out}{far}."
+
+
+def _far_outside(ratio: Ratio) -> str:
+    """Say which blocks lie far outside of the others, and the change without them; "" where none does.
+
+    Less than the margin is not told: where most blocks are equal to the digit the least difference stands out.
+    """
+    if not shuffles_decide(ratio.a, ratio.b):
+        return ""
+    told, others, num_far = [], [], 0
+    for side, values, blocks in (("A", ratio.a, ratio.blocks_a), ("B", ratio.b, ratio.blocks_b)):
+        apart = values - np.median(values)
+        far = outlying(values) & (np.abs(apart) > math.log1p(MARGIN))
+        others.append(values[~far].mean())
+        num_far += far.sum()
+        named = (f"block {blocks[i]} of {side} ({number(math.exp(apart[i]), 2)} times)" for i in np.flatnonzero(far))
+        few = far.sum() <= _MOST_NAMED
+        told += named if few else [f"{far.sum():,} of {len(far):,} blocks of {side}"]
+    if not num_far:
+        return ""
+    without = math.exp(others[1] - others[0])
+    change = f"{percent(abs(without - 1))} {_DIRECTION[ratio.metric][without > 1]}"
+    return f"; far from the median block: {listed(told)}; without {'it' if num_far == 1 else 'them'} B is {change}"
 
 
 def _nothing(matched: Matched) -> str:
@@ -256,7 +295,7 @@ def _table(found: list[Ratio]) -> pd.DataFrame:
             "cost_ratio": r.estimate.value,
             "cost_ratio_low": r.estimate.low,
             "cost_ratio_high": r.estimate.high,
-            "welch_p": r.corrected_p if r.where else r.p,
+            "p": r.corrected_p if r.where else r.p,
             "verdict": worded(r.verdict, r.negligible),
         }
         for r in found

@@ -4,6 +4,7 @@ What this does *not* do: say how many are needed (`analysis.statistics.power` do
 (`lrbench.typed` does, where the report is asked for).
 """
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -19,7 +20,7 @@ def more_seeds(
 ) -> tuple[str, ...]:
     """Return how many seeds are missing to so many seeds (or blocks: a seed's replicates are one each), and the words.
 
-    ("42 more seeds", ": lrbench run quickstart --set seed=0-49"); nothing where none is missing. The
+    ("42 more seeds (2,352 trials)", ": lrbench run quickstart --set seed=0-49"); nothing where none is missing. The
     second is "" where streams of seeds vary apart.
     """
     replicates = max(1, int(rows["replicate"].nunique())) if per_block else 1
@@ -27,13 +28,30 @@ def more_seeds(
     missing = in_all - len(seeds)
     if missing <= 0:
         return ()
-    words = count(missing, "more seed")
+    in_each = len(rows[rows["seed"].isin(seeds)]) / max(1, len(seeds))  # of all settings: the command runs them all
+    words = f"{count(missing, 'more seed')} ({count(round(in_each * missing), 'trial')})"
     if not seeds or any((rows[name] != rows["seed"]).any() for name in SEEDS[1:]):
         return words, ""
-    first, last = seeds[0], seeds[-1]
-    if list(seeds) == list(range(first, first + len(seeds))):
-        return words, f": {command(rows, record)} --set seed={first}-{first + in_all - 1}"
-    return words, f": {command(rows, record)} --set seed={','.join(map(str, seeds))},{last + 1}-{last + missing}"
+    taken = {
+        *((record or {}).get("study", {}).get("tune") or {}).get("seeds", ())
+    }  # what chose a rate is compared never
+    free = (seed for seed in itertools.count(seeds[-1] + 1) if seed not in taken)
+    return words, f": {command(rows, record)} --set seed={_ranges([*seeds, *itertools.islice(free, missing)])}"
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Return whole numbers as --set takes them.
+
+    >>> _ranges([0, 1, 2, 7])
+    '0-2,7'
+    """
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ",".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
 
 
 def command(rows: pd.DataFrame, record: dict | None = None) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis import figures
 from analysis.answers import Answer
 from analysis.figures.colours import colours_of
-from analysis.page.wording import after_colon, count, known, level, listed, percent, points
+from analysis.page.wording import after_colon, count, equals_p, known, level, listed, percent, points
 from analysis.rows import conditions
 from analysis.rows.conditions import CUDNN_FLAGS, completed, short_names
 from analysis.statistics.contrasts import Contrast, Crossing, crossings, is_crossed
@@ -139,7 +139,7 @@ def _points(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+    return equals_p(value)
 
 
 def table(found: list[Crossing]) -> pd.DataFrame:

@@ -96,7 +96,7 @@ def _judged(rows: pd.DataFrame, record: dict) -> list[_Judged]:
     judged = []
     for settings in compare_all(rows, asked(record) or [STANDING], record):
         for setting in _leading(settings):
-            for c in setting.planned:
+            for c in (setting.against or setting.pairs).values():  # one schedule under two names is not open
                 look, word = c.settled.look, c.settled.word
                 if not record["study"]["until"] and c.verdict in SETTLING:
                     look, word = 1, c.verdict
@@ -152,7 +152,7 @@ def _said(judged: list[_Judged], look: int, looks: tuple[int, ...], level: float
     whole = f"{len(closed)} of {count(len(judged), 'comparison')} settled"
     if len(closed) == len(judged):
         whole = "the comparison is settled" if len(judged) == 1 else f"all {len(judged)} comparisons are settled"
-    said = [f"{where}, at a level of {100 * level:.2g}%: {whole}{found}."]
+    said = [f"{where}, each p held against {100 * level:.2g}%: {whole}{found}."]
     for metric in dict.fromkeys(one.setting.question.metric for one in judged):
         own = [one for one in judged if one.setting.question.metric == metric]
         done = [_how(one, len(looks)) for one in own if one.look]

@@ -27,7 +27,9 @@ from analysis.statistics.power import (
 )
 from analysis.statistics.spending import t_levels
 from analysis.statistics.verdicts import MEANINGFUL
+from lrbench.factors import Trial
 from lrbench.metrics import Metric, find_metric
+from lrbench.plan_warnings import known_course, one_schedule
 from lrbench.questions import Compare
 from lrbench.record import BY_NAME, FLAT, trial_columns
 from lrbench.study import Study, trials
@@ -134,12 +136,16 @@ def sights(
 def _most_telling(known: Sequence[Scatter], distances: Mapping[str, int]) -> Scatter:
     """Return the scatter that tells most: of pairs, with more than one degree of freedom, of near trainings.
 
+    Where trainings of the study's own kind have more than one degree of freedom, they come before any others.
+
     Arms that are equal throughout (a schedule that does not act within so few epochs) scatter by 0 there, and by
     nobody knows what where they differ.
     """
     alive = [s for s in known if s.sd > 0]
     if not alive:
         return replace(UNKNOWN, folder=next((s.folder for s in known if s.sd == 0), ""))
+    same = [s for s in alive if not distances.get(s.folder, 0)]
+    alive = same if any(s.degrees > 1 for s in same) else alive
     return max(alive, key=lambda s: (s.paired, s.degrees > 1, -distances.get(s.folder, 0), min(s.degrees, _ENOUGH)))
 
 
@@ -206,17 +212,28 @@ def num_seeds(study: Study) -> int:
 
 
 def _made_up(study: Study, device: str) -> pd.DataFrame:
-    """Return rows as the study's trials at one seed would leave them, their outcomes all alike."""
-    one = study.model_copy(
-        update={
-            "grid": {name: levels[:1] if name.startswith("seed") else levels for name, levels in study.grid.items()},
-            "replicates": 1,
-        }
-    )
+    """Return rows as the study's trials at one seed would leave them, their outcomes all alike.
+
+    Schedules whose planned rates are the same are one schedule in them, as they will be in the study's own rows.
+    """
     outcome = {"status": "completed", "packed": False, "cudnn_flags_inert": False}
     outcome |= {name: 1.0 for name in FLAT if BY_NAME[name].type == "float64" and BY_NAME[name].group != "asked"}
-    rows = [{**trial_columns(trial), **outcome} for trial in trials(one, "cpu" if device == "auto" else device)]
+    rows = [
+        {**trial_columns(trial), **outcome, "applied_lr_sha256": _course(trial)}
+        for trial in _at_one_seed(study, "cpu" if device == "auto" else device)
+    ]
     return pd.DataFrame(rows, columns=FLAT)
+
+
+def _course(trial: Trial) -> str | None:
+    """Return a text that trials of the same planned rates share; None where those are not known."""
+    course = known_course(trial)
+    return repr(course) if course else None
+
+
+def _at_one_seed(study: Study, device: str) -> list[Trial]:
+    grid = {name: levels[:1] if name.startswith("seed") else levels for name, levels in study.grid.items()}
+    return trials(study.model_copy(update={"grid": grid, "replicates": 1}), device)
 
 
 def _num_comparisons(settings: list[Setting]) -> int:
@@ -280,7 +297,8 @@ def blind_spots(study: Study, found: Sequence[Sight], inert: bool) -> list[str]:
     """What will a study not be able to tell, whatever its trials say? In sentences; `inert`: it runs on a CPU."""
     seeds = num_seeds(study)
     compared = [s for s in found if s.num_comparisons]
-    said = [*(_about_seeds(seeds, compared) if compared else []), *_about_repeats(study, inert)]
+    said = [f"{text}, and no seed tells them apart." for text in one_schedule(_at_one_seed(study, "cpu"))]
+    said += [*(_about_seeds(seeds, compared) if compared else []), *_about_repeats(study, inert)]
     flags = [name for name in CUDNN_FLAGS if len(study.grid.get(name, ())) > 1]
     if inert and flags:
         verb = "varies" if len(flags) == 1 else "vary"

@@ -124,7 +124,19 @@ def statuses(rows: pd.DataFrame) -> str:
         else f"None of {count(len(rows), 'trial')} completed"
     )
     counted = f", and {_COUNTED}" if (failed["status"] == "diverged").any() else ""
+    if not done:
+        return f"{start}: {listed(parts)}."
     return f"{start}; {listed(parts)}: means are of completed trials{counted}."
+
+
+def first_error(rows: pd.DataFrame) -> str:
+    """Return why the first of the trials that failed otherwise than by diverging did; "" where none has."""
+    failed = rows[~rows["status"].isin(("completed", "diverged"))]
+    if failed.empty:
+        return ""
+    first = failed.iloc[0]
+    which = "The error" if len(failed) == 1 else "The first error"
+    return f"{which}, of trial `{first['trial_id']}`: `{_last_line(first['error']).replace('`', chr(39))}`."
 
 
 def failures(rows: pd.DataFrame) -> pd.DataFrame:

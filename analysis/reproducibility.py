@@ -22,8 +22,8 @@ TITLE = "What do the flags buy?"
 HOW = (
     "A pair is two replicates of one trial in two fresh processes; pairs are disjoint, so their counts have exact "
     "bounds (Clopper and Pearson). After no mismatch the upper end is the one-sided 95% bound 1 − 0.05^(1/n). Churn is "
-    "the share of test images that two trials classify differently; of seeds it is the mean over neighbouring seeds of "
-    "one condition, where the map below takes every two seeds."
+    "the share of test images that two trials classify differently; of seeds it is the mean over every two seeds of "
+    "one condition."
 )
 APART = (
     "Of several pairs the median is given, and their range in brackets. Between a float32 and the next lies one ulp. "

@@ -44,9 +44,10 @@ class Comparison:
     `seeds` (n,) says of which seed each is. `counted` holds the differences with every diverged trial counted as
     guessing, and `counted_p` their corrected p: the same as the first two where none diverged. `margin` is on the scale
     of the differences. `family_size` comparisons share the 5 %. In a study that looks at its questions as it goes
-    (`[until]`) p-values hold over all looks together, and equivalence is shown at the `equivalence_level` of the look;
-    what one look settled stays `settled`, and before the first is complete (`is_early`) nothing is. `is_noise` holds
-    for a flag that does nothing where the trials ran.
+    (`[until]`) p-values hold over all looks together, equivalence is shown at the `equivalence_level` of the look,
+    and a difference that stands alone in its family found at its `told_level`; what one look settled stays `settled`,
+    and before the first is complete (`is_early`) nothing is. `is_noise` holds for a flag that does nothing where the
+    trials ran, `is_one` for one schedule under two names: it is in no family, and nothing of it can be tested.
     """
 
     a: str
@@ -61,7 +62,9 @@ class Comparison:
     any_diverged: bool = False
     family_size: int = 1
     equivalence_level: float = SIGNIFICANT
+    told_level: float = SIGNIFICANT
     is_noise: bool = False
+    is_one: bool = False
     settled: Settled = Settled()
     is_early: bool = False
 
@@ -74,6 +77,11 @@ class Comparison:
         settled = replace(self.settled, word=_TURNED.get(self.settled.word, self.settled.word))
         other = {"differences": -self.differences, "counted": -self.counted, "settled": settled}
         return replace(self, a=self.b, b=self.a, **other)
+
+    @property
+    def has_looks(self) -> bool:
+        """Whether looks share the error, so that this one has less than 5 %."""
+        return self.equivalence_level < SIGNIFICANT
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -91,7 +99,7 @@ class Comparison:
             margin=self.margin,
             higher_is_better=self.higher_is_better,
             corrected_p=p,
-            family=self.family_size,
+            look_levels=(self.told_level, self.equivalence_level),
         )
 
     @property
@@ -125,12 +133,12 @@ class Comparison:
     @property
     def shown_p(self) -> float:
         """The corrected p to print: the larger of both analyses, nan where they do not agree or no look is complete."""
-        if self._taken_back or self.is_early:
+        if self._taken_back or self.is_early or self.is_one:
             return math.nan
         return max(self.corrected_p, self.counted_p) if self.any_diverged else self.corrected_p
 
     def _word(self, judgement: Judgement) -> str:
-        if self.is_noise:
+        if self.is_noise or self.is_one:
             return NOT_TESTABLE
         shown = judgement.equivalence_p < self.equivalence_level
         return INCONCLUSIVE if judgement.verdict == EQUIVALENT and not shown else judgement.verdict
@@ -143,7 +151,7 @@ class Comparison:
         """
         if self.settled.word:
             return self.settled.word == (BETTER if self._is_above else WORSE)
-        told = self.corrected_p < SIGNIFICANT and not self.is_noise and not self.is_early
+        told = self.corrected_p < SIGNIFICANT and not (self.is_noise or self.is_one or self.is_early)
         if not told or not self.any_diverged:
             return told
         same = float(self.differences.mean()) * float(self.counted.mean()) > 0
@@ -163,7 +171,7 @@ class Comparison:
         if n < 2 or no_spread(self.differences):
             return math.nan
         sd = float(np.std(self.differences, ddof=1))
-        return smallest_detectable(sd, n, level=SIGNIFICANT / self.family_size)
+        return smallest_detectable(sd, n, level=self.told_level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,8 +247,11 @@ class Setting:
 
     @property
     def planned(self) -> list[Comparison]:
-        """The comparisons that a study is made for: those with the baseline, or all pairs where there is none."""
-        return list((self.against or self.pairs).values())
+        """The comparisons that a study is made for: those with the baseline, or all pairs where there is none.
+
+        Not those of one schedule with itself, under two names.
+        """
+        return [c for c in (self.against or self.pairs).values() if not c.is_one]
 
     def are_alike(self, a: str, b: str) -> bool:
         """Whether two arms are one schedule."""

@@ -10,7 +10,7 @@ from analysis.advice import held_fixed, one_machine
 from analysis.contrast import Contrast
 from analysis.first_steps import change, set_faster
 from analysis.going_on import MOST_SEEDS, more_seeds
-from analysis.page.wording import count, level, listed, number, percent
+from analysis.page.wording import count, equals_p, level, listed, number, percent
 from analysis.rows.conditions import CUDNN_FLAGS
 from analysis.rows.timing import BUSY, num_busy, too_busy
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_TESTABLE, WORSE
@@ -18,7 +18,8 @@ from analysis.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, NOT_T
 HOW = (
     "Each ratio compares two trials of one random block that agree in every other factor; the mean of the logarithms "
     "over a block counts once, and the interval is Student's over blocks (95%); where a block lies far outside of the "
-    "others, interval and p are those of sign flips."
+    "others, interval and p are those of sign flips. What a step saves, and by how much the first one is longer, are "
+    "in the table medians, which single slow steps hardly move: near a ratio of 1 they may point the other way."
 )
 VERDICTS = (
     "A flag is called faster or slower where the p of the paired t-test over blocks, Holm-corrected over all factors, "
@@ -72,7 +73,7 @@ def sentence(c: Contrast, is_noise: bool) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+    return equals_p(value)
 
 
 def nothing_varied(rows: pd.DataFrame, usable: pd.DataFrame, inert: bool) -> list[str]:
@@ -97,11 +98,12 @@ def about_floor(floor: Contrast, rows: pd.DataFrame) -> list[str]:
         return ["There is no noise floor: of no trial two replicates were timed."]
     if floor.pairs.empty:
         return ["There is no noise floor: no trial was repeated. To have one, set replicates = 2 in the study."]
-    single = np.abs(np.expm1(floor.pairs["log_ratio"]))
+    single = np.expm1(np.abs(floor.pairs["log_ratio"]))  # whichever of the two comes first
     ratio = floor.ratio
     text = (
-        f"Noise floor: two identical trials differ in speed by {percent(float(single.median()))} in the median and by "
-        f"{percent(float(single.quantile(0.95)))} at the 95th percentile ({count(len(single), 'pair')})"
+        f"Noise floor: the faster of two identical trials is {percent(float(single.median()))} faster than the slower "
+        f"in the median, and {percent(float(single.quantile(0.95)))} at the 95th percentile "
+        f"({count(len(single), 'pair')})"
     )
     mean = f"on average a repeat ran at {ratio.value:.3f} times the speed of the trial that it repeats"
     if not ratio.bounded or ratio.n < 3:  # two blocks give an interval without use, 0.03 to 20 say

@@ -31,11 +31,14 @@ HOW = (
     "One trial a seed; a time is that of the end of the first epoch whose validation accuracy meets the target. "
     "Medians are Kaplan and Meier's with Brookmeyer and Crowley's 95% interval on the log(-log) scale, from "
     f"{FEWEST} seeds on; shares have exact bounds (Clopper and Pearson). A difference is that of the mean time spent, "
-    "cut at the end of training (restricted mean), paired by seed; a trial that diverged counts with a whole training. "
+    "cut at the end of training (restricted mean), paired by seed: a trial that misses the target counts with the "
+    "longer training of its pair, one that diverged with a whole one at least; a dash stands where the cut alone makes "
+    "two equal. "
     "The cut makes a scheduler that misses the target look quicker than it is: one that is there on fewer seeds than "
     "the baseline is not called better, nor one that is there on more called worse. Student's interval, p of the "
     "paired t-test (where a seed lies far outside of the others both are those of sign flips), Holm-corrected over "
-    "schedulers, in seconds and epochs together."
+    "schedulers, in seconds and epochs together. A scheduler that applied the baseline's rates at every step is the "
+    "baseline under another name, and is left out."
 )
 NO_END = "Where a median's 95% interval has no upper end (half may never be there), the table leaves it out."
 
@@ -108,7 +111,7 @@ def table(found: list[Race]) -> pd.DataFrame:
     records = []
     for race in found:
         for arm in sorted(race.arms, key=lambda arm: (arm.median.value, -arm.share.value)):
-            gap = paired_interval(race.gaps.get(arm.name, []))
+            gap = paired_interval([] if _by_the_cut_alone(race, arm.name) else race.gaps.get(arm.name, []))
             share, median = arm.share, arm.median
             records.append(
                 {
@@ -125,8 +128,8 @@ def table(found: list[Race]) -> pd.DataFrame:
                     "median_time_low": median.low if math.isfinite(median.low) else math.nan,
                     "median_time_high": median.high,
                     "to_baseline_time": gap.value,
-                    "to_baseline_time_low": gap.low,
-                    "to_baseline_time_high": gap.high,
+                    "to_baseline_time_low": _zero_if_rounding(gap.low),
+                    "to_baseline_time_high": _zero_if_rounding(gap.high),
                     "to_baseline_time_p": race.corrected_p.get(arm.name, math.nan)
                     if gap.n > 1 and race.gaps[arm.name].any()
                     else math.nan,
@@ -134,6 +137,16 @@ def table(found: list[Race]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(records)
+
+
+def _by_the_cut_alone(race: Race, name: str) -> bool:
+    """Whether an arm spends what the baseline does on every seed, and not since it got there as soon."""
+    return name in race.gaps and not race.gaps[name].any() and not race.num_alike(name) and len(race.gaps[name]) > 1
+
+
+def _zero_if_rounding(end: float) -> float:
+    """An end that is 0 but for rounding, as 0: times are told to 3 digits, and no epoch is as short."""
+    return 0.0 if abs(end) < 1e-12 else end
 
 
 def _figure(found: list[Race]):

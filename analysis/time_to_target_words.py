@@ -5,9 +5,9 @@ What this does *not* do: find out when an arm was there (`analysis.rows.reaching
 
 import math
 
-from analysis.page.wording import count, listed, number, percent
+from analysis.page.wording import count, equals_p, listed, number, percent
 from analysis.rows.conditions import short_names
-from analysis.rows.reaching import Arm, Race
+from analysis.rows.reaching import Arm, Race, middle_finals
 from analysis.statistics.intervals import paired_interval
 from analysis.statistics.verdicts import BETTER, INCONCLUSIVE, NOT_TESTABLE, WORSE
 
@@ -41,7 +41,7 @@ def _told(race: Race) -> list[str]:
 
 def sentences(race: Race, stated: float) -> list[str]:
     names = short_names(arm.name for arm in race.arms)
-    whose = "as stated" if stated else f"the median final one of {names[race.baseline]}"
+    whose = "as stated" if stated else _whose(race, names[race.baseline])
     goal = f"{percent(race.target, 2)} validation accuracy ({whose})"
     if len(race.arms) < 2:
         only = race.arms[0]
@@ -60,10 +60,16 @@ def sentences(race: Race, stated: float) -> list[str]:
     ]
 
 
+def _whose(race: Race, baseline: str) -> str:
+    low, high = middle_finals(race.part)
+    of = "the median final one" if low == high else "the lower of the two middle final ones"
+    return f"{of} of {baseline}"
+
+
 def _none_told(race: Race, names: dict, goal: str) -> str:
     """Say that no arm is told from the baseline in its time, with both medians; "" where there is more to be said."""
     best, base = race.fastest, next((arm for arm in race.arms if arm.name == race.baseline), None)
-    same = any(len(gap) > 1 and not gap.any() for gap in race.gaps.values())
+    same = any(race.num_alike(name) for name in race.gaps)
     if base is None or best is base or same or not math.isfinite(best.median.value) or _num_pairs(race) < 2:
         return ""
     who = "No scheduler" if len(race.arms) > 2 else names[best.name]
@@ -132,7 +138,7 @@ def _told_sentence(race: Race, names: dict, name: str, goal: str) -> str:
     text = (
         f"{arm} trains {much} {'less' if gap.value < 0 else 'more'} than {base} until "
         f"{goal}, in the mean, cut at the end of training ({span}; paired over {count(gap.n, 'seed')}, "
-        f"Holm p {_p(race.corrected_p[name])})."
+        f"Holm p {equals_p(race.corrected_p[name])})."
     )
     if _word(race, name) != INCONCLUSIVE:
         return text
@@ -144,11 +150,18 @@ def _told_sentence(race: Race, names: dict, name: str, goal: str) -> str:
 def _not_told(race: Race, names: dict) -> list[str]:
     """Say which arms are identical to the baseline in the time they take, and which are not told from it."""
     base, sentences = names[race.baseline], []
-    same = [name for name, gap in race.gaps.items() if len(gap) > 1 and not gap.any()]
-    if same:
-        few = listed([names[name] for name in same])
-        sentences.append(f"{few} took exactly as long as {base} on every seed.")
-    left = [name for name in race.gaps if race.corrected_p[name] >= SIGNIFICANT and name not in same]
+    same = [name for name in race.gaps if race.num_alike(name)]
+    by_seeds: dict[tuple[int, int], list[str]] = {}
+    for name in same:
+        by_seeds.setdefault((race.num_alike(name), len(race.gaps[name])), []).append(names[name])
+    for (num_there, num_seeds), few in by_seeds.items():
+        where = "on every seed"
+        if num_there < num_seeds:
+            where = f"on the {num_there} of {count(num_seeds, 'seed')} on which both got there, and on the rest neither"
+            where += " did"
+        sentences.append(f"{listed(few)} took exactly as long as {base} {where}.")
+    nowhere = [name for name, hits in race.num_reached.items() if hits == (0, 0)]
+    left = [name for name in race.gaps if race.corrected_p[name] >= SIGNIFICANT and name not in (*same, *nowhere)]
     if left:
         few = listed([names[name] for name in left[:6]] + (["others"] if len(left) > 6 else []), "or")
         sentences.append(
@@ -159,10 +172,6 @@ def _not_told(race: Race, names: dict) -> list[str]:
 
 def _num_pairs(race: Race) -> int:
     return max((len(gap) for gap in race.gaps.values()), default=0)
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def _missed(race: Race, names: dict) -> list[str]:

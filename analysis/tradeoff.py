@@ -68,9 +68,11 @@ def _one_place(rows: pd.DataFrame, record: dict) -> Answer:
 
 
 def _caveats(found: list[Trade]) -> tuple[str, ...]:
-    without = sum(trade.num_without for trade in found)
-    text = f"{count(without, 'seed')} on which some condition failed or is missing are left out of the trade-off"
-    return (f"{text}: means here can differ from those of other sections, which are of more seeds.",) if without else ()
+    without = len(frozenset().union(*(trade.without for trade in found)))
+    are = "is" if without == 1 else "are"
+    text = f"{count(without, 'seed')} on which some condition failed or is missing {are} left out of the trade-off"
+    where = " of its setting" if len(found) > 1 else ""
+    return (f"{text}{where}: means here can differ from those of other sections.",) if without else ()
 
 
 def names_of(trade: Trade) -> dict[tuple[str, str], str]:
@@ -124,15 +126,28 @@ def _same_time(trade: Trade, names: dict) -> list[str]:
         f"{count(trade.num_seeds, 'seed')} (p = {trade.time_p:.2f}), so no front is given; that does not show "
         "that they take the same time."
     )
-    highest = f"{_name(best, names)} has the highest mean accuracy, {percent(best.accuracy.value, 2)}"
-    return [time, f"{highest}{_diverged(trade, best)}; it {_told_in_accuracy(trade, best, names)}."]
+    first = [c for c in trade.conditions if np.array_equal(c.accuracies, best.accuracies)]
+    mean = percent(best.accuracy.value, 2)
+    if len(first) == len(trade.conditions):
+        return [time, f"All {len(first)} conditions have the same accuracy on every seed, {mean} in the mean."]
+    highest = f"{_name(best, names)} has the highest mean accuracy, {mean}{_diverged(trade, best)}; it"
+    if len(first) > 1:
+        highest = f"{_some(first, names)} have the highest mean accuracy, {mean}, the same on every seed; each"
+    return [time, f"{highest} {_told_in_accuracy(trade, best, names)}."]
 
 
 def _told_in_accuracy(trade: Trade, best: Condition, names: dict) -> str:
-    same = [c for c in trade.conditions if c is not best and trade.accuracy_p(best, c) >= SIGNIFICANT]
+    others = [c for c in trade.conditions if not np.array_equal(c.accuracies, best.accuracies)]
+    same = [c for c in others if trade.accuracy_p(best, c) >= SIGNIFICANT]
     if not same:
         return "is told apart from every other in accuracy"
-    return f"is not told apart in accuracy from {_some(same, names)}"
+    return f"is not told apart in accuracy from {_some(same, names)}{_over_all_pairs(trade)}"
+
+
+def _over_all_pairs(trade: Trade) -> str:
+    """Say why two may be told apart in another section and not here."""
+    pairs = math.comb(len(trade.conditions), 2)
+    return f" (all {pairs} pairs share the 5% here: stricter than comparisons with a baseline)" if pairs > 1 else ""
 
 
 def _some(found: list[Condition], names: dict) -> str:
@@ -159,10 +174,13 @@ def _about_diverged(trade: Trade) -> list[str]:
     lost = trade.part.diverged
     if not lost:
         return []
-    short = short_names(trade.part.arms)
-    text = listed([f"{short[arm]} diverged on {on_how_many(each)}" for arm, each in lost.items()])
+    short, here = short_names(trade.part.arms), {c.arm for c in trade.conditions}
+    some = [f"{short[arm]} diverged on {on_how_many(each)}" for arm, each in lost.items() if arm in here]
+    gone = [f"{short[arm]} diverged on {on_how_many(each)}" for arm, each in lost.items() if arm not in here]
     seeds = f"the {count(trade.num_seeds, 'seed')} that every condition completed"
-    return [f"{text}: means here are of {seeds}, and count no divergence against it."]
+    said = [f"{listed(some)}: means here are of {seeds}, and count no divergence against it."] if some else []
+    left_out = "is not weighed here" if len(gone) == 1 else "are not weighed here"
+    return [*said, *([f"{listed(gone)} and completed none of its trials: it {left_out}."] if gone else [])]
 
 
 def _front_sentence(trade: Trade, names: dict, front: list[Condition]) -> str:
@@ -187,7 +205,9 @@ def _front_sentence(trade: Trade, names: dict, front: list[Condition]) -> str:
     )
     p_values = {"accuracy": trade.accuracy_p(last, first), "time": trade.pair_time_p(last, first)}
     untold = [what for what, p in p_values.items() if p >= SIGNIFICANT]
-    return f"{text}; these two are not told apart in {listed(untold)}." if untold else f"{text}."
+    return (
+        f"{text}; these two are not told apart in {listed(untold)}{_over_all_pairs(trade)}." if untold else f"{text}."
+    )
 
 
 def _cost(first: Condition, last: Condition):
@@ -206,7 +226,7 @@ def _single_front(trade: Trade, names: dict, best: Condition) -> str:
         "accuracy": [c for c in others if trade.accuracy_p(best, c) >= SIGNIFICANT],
     }
     said = [f"in {what} from {_some(same, names)}" for what, same in untold.items() if same]
-    return f"{text}; it is not told apart {', nor '.join(said)}." if said else f"{text}."
+    return f"{text}; it is not told apart {', nor '.join(said)}{_over_all_pairs(trade)}." if said else f"{text}."
 
 
 def _point(condition: Condition) -> str:

@@ -88,7 +88,7 @@ def _one_place(rows: pd.DataFrame, record: dict, at: Selection) -> Answer:
         notes=tuple(notes(found, bought)),
         headline=tuple(headline(found, bought, both, tune)),
         caveats=tuple(caveats(found, tune)),
-        advice=tuple(advice(found, tune)),
+        advice=tuple(advice(found, tune, bought)),
     )
 
 
@@ -127,20 +127,26 @@ def table(found: list[Curve], bought: list[Gain]) -> pd.DataFrame:
 
 
 def _record(curve: Curve, name: str, gain: Gain | None, with_gains: bool) -> dict:
-    wide = curve.width == curve.width
+    wide = curve.width == curve.width and not curve.nothing_completed
     record = {
         **{name: level(value) for name, value in curve.factors.items()},
         "scheduler": name,
         "num_candidates": curve.num_candidates,
         "num_trials": curve.num_trials,
         "num_failed": curve.num_failed,
-        ("chosen_rate" if curve.chosen else "best_rate"): rate_of(curve),
+        ("chosen_rate" if curve.chosen else "best_rate"): DASH if curve.nothing_completed else rate_of(curve),
         curve.metric.name: curve.best.mean,
-        "of_those_tried": BOUNDARY[curve.boundary] + (f", a tie with {tied_with(curve)}" if curve.tied else ""),
+        "of_those_tried": _of_those_tried(curve),
         "good_rates": _span(curve) if wide else DASH,
         "good_factor": f"{'≥ ' if curve.is_open else ''}{number(curve.width)}" if wide else DASH,
     }
     return record | (_gained(gain) if with_gains else {})
+
+
+def _of_those_tried(curve: Curve) -> str:
+    if curve.nothing_completed:
+        return "none completed"
+    return BOUNDARY[curve.boundary] + (f", a tie with {tied_with(curve)}" if curve.tied else "")
 
 
 def _span(curve: Curve) -> str:
@@ -153,6 +159,8 @@ def _gained(gain: Gain | None) -> dict:
         return {"default_accuracy": float("nan"), "tuned_accuracy": float("nan"), "verdict": "not run"}
     estimate = gain.judgement.estimate
     record = {"default_accuracy": gain.default.mean(), "tuned_accuracy": gain.tuned.mean()}
+    if gain.choice.nothing_completed:
+        return record | {"gained_points": float("nan"), "gained_p": float("nan"), "verdict": "nothing was chosen"}
     if gain.unchanged:
         return record | {"gained_points": 0.0, "gained_p": float("nan"), "verdict": "same as default"}
     ends = {"gained_points_low": estimate.low, "gained_points_high": estimate.high}

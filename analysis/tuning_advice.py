@@ -3,9 +3,12 @@
 What this does *not* do: compute (`analysis.rows.rates` and `analysis.rows.gains` do).
 """
 
+from collections.abc import Sequence
+
 from analysis.page.wording import count, listed
 from analysis.rows.gains import Gain
 from analysis.rows.rates import Curve
+from analysis.statistics.verdicts import WORSE
 from analysis.tuning_gains_words import GAINS
 from analysis.tuning_words import names_of
 from lrbench.own_rate import PEAK
@@ -24,18 +27,23 @@ CURVES = (
 )
 
 
-def advice(found: list[Curve], tune: Tune) -> list[str]:
+def advice(found: list[Curve], tune: Tune, bought: Sequence[Gain] = ()) -> list[str]:
     """Return what to do next, in the imperative."""
     names, said = names_of(found), []
     for curve in found:
         name, where = names[curve.key], f" at {curve.label}" if curve.label else ""
+        if curve.nothing_completed:
+            lost = f"all {curve.num_trials:,} of its trials failed" if curve.num_trials > 1 else "its one trial failed"
+            said.append(f"Try lower rates for {name}{where}: {lost}{', and nothing was chosen' * curve.chosen}.")
+            continue
         untried = [rate for rate in tune.base_lr if _beyond(curve, rate)]
         if curve.boundary and untried and curve.of == "base_lr":
             said.append(f"Raise tune.budget: {name}{where} was not tried at {listed([f'{r:g}' for r in untried])}.")
         elif curve.boundary:
             way, edge = ("beyond", 2) if curve.boundary == "highest" else ("below", 0.5)
             rate = curve.best.rate
-            said.append(f"Extend {curve.of} {way} {rate:g} for {name}{where} ({edge * rate:g}, say).")
+            first = ", before you choose a scheduler or run more seeds" if curve.chosen else ""
+            said.append(f"Extend {curve.of} {way} {rate:g} for {name}{where} ({edge * rate:g}, say){first}.")
         if curve.best.num_failed:
             said.append(f"Try lower rates for {name}{where}: at its best one {_lost(curve)} failed.")
         if curve.of == PEAK and len(curve.points) < 2:
@@ -43,9 +51,20 @@ def advice(found: list[Curve], tune: Tune) -> list[str]:
                 f"Tune {PEAK} of {name}: it writes its own rate over base_lr (list rates as tune.base_lr, or under "
                 f"[tune.arguments.{name.partition('(')[0]}])."
             )
+    said += _again(bought, names, tune)
     if not found[0].chosen and len(names) > 1:
         said += _shared(found, names)
     return list(dict.fromkeys(said))
+
+
+def _again(bought: Sequence[Gain], names: dict, tune: Tune) -> list[str]:
+    """Say what to do where what was chosen is worse than the default on fresh seeds."""
+    worse = [gain for gain in bought if not gain.unchanged and gain.judgement.verdict == WORSE]
+    if not worse:
+        return []
+    some = listed(dict.fromkeys(names[gain.choice.scheduler, gain.choice.interval] for gain in worse))
+    seeds = count(len(tune.seeds), "selection seed")
+    return [f"Stay with the default for {some}, or choose again on more than {seeds}: what was chosen is worse."]
 
 
 def _beyond(curve: Curve, rate: float) -> bool:

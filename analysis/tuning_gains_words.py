@@ -3,7 +3,7 @@
 What this does *not* do: compute (`analysis.rows.gains` does).
 """
 
-from analysis.page.wording import count, known, listed, number
+from analysis.page.wording import count, equals_p, known, listed, number
 from analysis.rows.gains import METRIC, Gain, Orders
 from analysis.sizes import bare, plain, signed
 from analysis.statistics.verdicts import BETTER, EQUIVALENT, WORSE
@@ -14,8 +14,9 @@ GAINS = (
     "What was bought: final accuracy of the tuned trials less that of the default ones, paired by seed on seeds that "
     "chose nothing (mean over replicates and machine factors), Student's 95% interval, p of the paired t-test (where a "
     "seed lies far outside of the others both are those of sign flips), Holm-corrected over the schedulers; "
-    "equivalent: the 90% interval lies within the margin, one seed SD of the default trials. Kendall's tau compares "
-    "the order of the means; its interval is a bootstrap over seeds, from 6 on."
+    "equivalent: the 90% interval lies within the margin, one seed SD of the default trials. What would have been "
+    "found is what is found four times in five where that many schedulers share the 5%. Kendall's tau compares the "
+    "order of the means; its interval is a bootstrap over seeds, from 6 on."
 )
 
 
@@ -38,7 +39,7 @@ def about_gains(bought: list[Gain], names: dict) -> list[str]:
             )
             said.append(
                 f"Tuning {verb} {called[id(gain)]} {size} ({interval}; {count(e.n, 'seed')}; Holm-corrected p "
-                f"{_p(gain.corrected_p)}){why}."
+                f"{equals_p(gain.corrected_p)}){why}."
             )
     same = [gain for gain in changed if gain.judgement.verdict == EQUIVALENT]
     if same:
@@ -55,7 +56,10 @@ def about_gains(bought: list[Gain], names: dict) -> list[str]:
     for gain in bought:
         if any(gain.failed):
             default, tuned = gain.failed
-            said.append(f"Of {called[id(gain)]}'s trials {default} failed at the default, {tuned} tuned.")
+            where = f"{default} failed at the default, {tuned} tuned"
+            if gain.unchanged:  # the same trials
+                where = f"{default} failed at the study's own setting"
+            said.append(f"Of {called[id(gain)]}'s trials {where}.")
     return said
 
 
@@ -89,9 +93,5 @@ def about_order(order: Orders, names: dict) -> list[str]:
     if first[0] != last[0]:
         lead = f"at the default {names[first[0]]} leads, tuned {names[last[0]]} does"
     sure = [names[arm] for arm in order.moved]
-    beyond = f"{listed(sure) if sure else 'no scheduler'} moved by more than noise"
+    beyond = f"{listed(sure)} changed place by more than noise" if sure else "that any changed its place is not certain"
     return [f"The order of the means changed by tuning ({tau}): {lead}{f'; {beyond}' if order.is_sure else ''}."]
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

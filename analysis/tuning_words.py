@@ -17,6 +17,7 @@ from lrbench.tuning import Tune
 
 _MOST_NAMED = 6
 _MOST_SETTINGS = 2  # that the headline tells of
+_MOST_SPANS = 3  # of rates that one sentence tells apart
 BEYOND = {"lowest": "smaller", "highest": "larger"}
 
 
@@ -54,11 +55,16 @@ def sentences(found: list[Curve], bought: list[Gain], both: list[Orders], tune: 
 
 
 def headline(found: list[Curve], bought: list[Gain], both: list[Orders], tune: Tune) -> list[str]:
-    """Return the first sentence on each of the first settings."""
+    """Return the first sentence on each of the first settings, with the next where the first is of what was lost."""
     parts = _settings(found, bought, both)
     more = len(parts) - _MOST_SETTINGS
     rest = [f"{count(more, 'more setting')} of the other factors: see the part on tuning below."] if more > 0 else []
-    return [*(_of_setting(*part, tune)[0] for part in parts[:_MOST_SETTINGS]), *rest]
+    said = [_of_setting(*part, tune)[: _num_leading(part[1])] for part in parts[:_MOST_SETTINGS]]
+    return [*(text for part in said for text in part), *rest]
+
+
+def _num_leading(found: list[Curve]) -> int:
+    return 2 if len({curve.nothing_completed for curve in found}) == 2 else 1
 
 
 def _settings(found: list[Curve], bought: list[Gain], both: list[Orders]) -> list[tuple]:
@@ -80,22 +86,21 @@ def _factors(found: list[Curve], label: str) -> str:
 
 def _of_setting(label: str, found: list[Curve], bought: list[Gain], both: list[Orders], tune: Tune) -> list[str]:
     names = names_of(found)
-    known = [curve for curve in found if any(len(point.values) for point in curve.points)]
-    lost = [names[curve.key] for curve in found if not any(len(point.values) for point in curve.points)]
+    known = [curve for curve in found if not curve.nothing_completed]
+    lost = [names[curve.key] for curve in found if curve.nothing_completed]
     nothing = f"Nothing can be said of the best rate of {listed(lost)}: no trial that was to tell it completed."
     said = [nothing] if lost else []
-    said += [_best(known, names, tune), *_ties(known, names)] if known else []
+    said += [_best(known, names, tune, bool(lost)), *_ties(known, names)] if known else []
     said += about_gains(bought, names)
     said += [text for order in both for text in about_order(order, {arm: name for (arm, _), name in names.items()})]
     said += [*_good(found, names), *_failed(found, names)]
     return [f"{label}: {after_colon(text)}" for text in said] if label else said
 
 
-def _best(found: list[Curve], names: dict, tune: Tune) -> str:
+def _best(found: list[Curve], names: dict, tune: Tune, some_lost: bool) -> str:
     """Say which rate is best for each scheduler, and whether that is certain as far as its edge goes."""
-    metric, rates = found[0].metric.label, sorted({point.rate for curve in found for point in curve.points})
     each = listed([f"{names[curve.key]} {rate_of(curve)}" for curve in found])
-    how = f"by {metric} among {len(rates)} rates from {rates[0]:g} to {rates[-1]:g}"
+    how = f"by {found[0].metric.label} among {_among(found, names)}"
     if found[0].chosen:
         spent = sorted({curve.num_trials for curve in found})
         trials = f"{spent[0]:,}" if len(spent) == 1 else f"{spent[0]:,} to {spent[-1]:,}"
@@ -103,14 +108,33 @@ def _best(found: list[Curve], names: dict, tune: Tune) -> str:
         how = f"chosen {how} on {count(len(tune.seeds), 'selection seed')}, {trials} trials {who}"
     edges: dict[str, list[str]] = {}
     for curve in found:
-        if curve.boundary:
+        if curve.boundary or curve.ties_at_edge:
             edges.setdefault(_edge(curve), []).append(names[curve.key])
     if edges:
         told = [f"{listed(some[:_MOST_NAMED])}{_more(some)} ({edge})" for edge, some in edges.items()]
         return f"Not certain for {listed(told)}. Best {how}: {each}."
     if len(found) == 1:
         return f"The best rate of {each}, inside those tried: {how}."
-    return f"Best rate of each scheduler, none at an edge of those tried: {each} ({how})."
+    each_one = "each other scheduler" if some_lost else "each scheduler"
+    return f"Best rate of {each_one}, none at an edge of those tried: {each} ({how})."
+
+
+def _among(found: list[Curve], names: dict) -> str:
+    """Say among how many rates each was chosen; by scheduler where they were not all tried at as many."""
+    spans: dict[tuple[int, float, float], list[str]] = {}
+    for curve in found:
+        rates = [point.rate for point in curve.points]
+        spans.setdefault((len(rates), rates[0], rates[-1]), []).append(names[curve.key])
+    if len(spans) > _MOST_SPANS:
+        num = [num for num, _, _ in spans]
+        return f"{min(num)} to {max(num)} rates each" if min(num) < max(num) else f"{num[0]} rates each"
+    texts = [f"{count(n, 'rate')} from {low:g} to {high:g}" if n > 1 else f"{low:g} alone" for n, low, high in spans]
+    if len(spans) == 1:
+        return texts[0]
+    return ", ".join(
+        f"{text} for {listed(some[:_MOST_NAMED])}{_more(some)}"
+        for text, some in zip(texts, spans.values(), strict=True)
+    )
 
 
 def _more(names: list[str]) -> str:
@@ -119,6 +143,11 @@ def _more(names: list[str]) -> str:
 
 
 def _edge(curve: Curve) -> str:
+    if curve.ties_at_edge:
+        ends = {curve.points[0].rate: "lowest", curve.points[-1].rate: "highest"}
+        which = listed([f"the {ends[rate]}" for rate, _ in curve.tied if rate in ends])
+        which = f"{which} tried{' among them' if len(curve.tied) > 1 else ''}"
+        return f"it did as well at {tied_with(curve)}, {which}: {curve.decided_by} decided"
     won = f"won a tie with {tied_with(curve)}, by {curve.decided_by}" if curve.tied else "won"
     return f"the {curve.boundary} rate tried {won}: a {BEYOND[curve.boundary]} one may be better"
 
@@ -135,8 +164,9 @@ def tied_with(curve: Curve) -> str:
 
 
 def _ties(found: list[Curve], names: dict) -> list[str]:
-    """Say where a best rate inside those tried won by no more than a rule; at an edge it stands beside the edge."""
-    tied = [curve for curve in found if curve.tied and not curve.boundary][:_MOST_NAMED]
+    """Say where a best rate inside those tried won by no more than a rule; at an edge, or over one, it stands beside
+    that."""
+    tied = [curve for curve in found if curve.tied and not curve.boundary and not curve.ties_at_edge][:_MOST_NAMED]
     each = [f"{names[c.key]} did as well at {tied_with(c)} ({c.decided_by} decided)" for c in tied]
     return [f"A tie: {listed(each)}."] if each else []
 

@@ -194,6 +194,41 @@ def arguments_model(kind: Literal["scheduler", "optimizer"], name: str) -> type[
     return create_model(name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 
+def written_out(table: dict, kind: Literal["scheduler", "optimizer"]) -> dict:
+    """Return a checked table with torch's defaults written out: two that give the same mean the same. To compare alone.
+
+    >>> short, long = ({"name": "StepLR", "step_size": 3, **more} for more in ({}, {"gamma": 0.1}))
+    >>> written_out(short, "scheduler") == written_out(long, "scheduler")
+    True
+    """
+    given = dict(table)
+    if isinstance(given.get("schedulers"), list):
+        given["schedulers"] = [written_out(child, kind) for child in given["schedulers"]]
+    return {**_defaults(kind, table["name"]), **given}
+
+
+@cache
+def _defaults(kind: Literal["scheduler", "optimizer"], name: str) -> dict:
+    """Return the defaults of a class that a study file can hold; of the user's own nothing is known."""
+    init = (_constructors(kind) | (_own_constructors() if kind == "scheduler" else {})).get(name)
+    if init is None:
+        return {}
+    model, found = arguments_model(kind, name), {}
+    positional = init.args.args[len(init.args.args) - len(init.args.defaults) :]
+    pairs = [*zip(positional, init.args.defaults, strict=True)]
+    pairs += zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)
+    for argument, default in pairs:
+        if argument.arg not in model.model_fields or default is None:
+            continue
+        try:
+            value = ast.literal_eval(default)
+        except ValueError:  # a default that is computed
+            continue
+        if value is not None:
+            found[argument.arg] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
 # What may stand without quotes in a call, as format_call writes it: a share of the budget, the name of a callable.
 _REFERENCE = r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
 _UNQUOTED = rf"\d+(?:\.\d+)?%|{_REFERENCE}"

@@ -5,8 +5,10 @@ all is well, 1 some trials failed or the run could not go on, 2 bad input, 130 i
 know the commands (`lrbench.commands`).
 """
 
+import os
 import signal
 import sys
+from errno import EPIPE
 from typing import Annotated
 
 import typer
@@ -54,11 +56,16 @@ def main() -> None:
 
     def interrupt(number, frame):
         interrupts.append(number)
+        if len(interrupts) > 1:  # tidying up is not waited for a second time; what was committed is on the disk
+            shown = b"\x1b[?25h" if os.isatty(2) else b""  # a live view hides the cursor
+            os.write(2, shown + b"interrupted again: left at once\n")
+            os._exit(130)
         signal.default_int_handler(number, frame)
 
     signal.signal(signal.SIGINT, interrupt)
     try:
         code = app(prog_name="lrbench", standalone_mode=False)
+        sys.stdout.flush()
     except typer.Abort:  # an older typer's word for Ctrl-C
         sys.exit(130)
     except SystemExit as done:  # a pipe that nobody reads any more
@@ -72,7 +79,25 @@ def main() -> None:
             error.show()
             sys.exit(2)
         _leave(2, problem(error))
+    except OSError as error:
+        why = "" if error.filename else _why_stdout_fails()
+        if not why:
+            raise
+        _leave(
+            130 if interrupts else 1, *([] if error.errno == EPIPE else [f"standard output cannot be written: {why}"])
+        )
     sys.exit(130 if interrupts else code or 0)
+
+
+def _why_stdout_fails() -> str:
+    """Return why nothing can be written to standard output any more, and give it up; "" where it can."""
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")  # a long text is not kept for another try
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more as it leaves
+        return error.strerror or str(error)
+    return ""
 
 
 def _leave(code: int, *problems: str) -> None:

@@ -16,6 +16,7 @@ from lrbench.record import SCHEMA_VERSION
 from lrbench.stages import Stages
 from lrbench.store import read_study_record, write_study_record
 from lrbench.study import Study
+from lrbench.typed import remembered
 from lrbench.user_code import changed, digests
 
 
@@ -82,6 +83,7 @@ def agree_with_folder(
     record = {
         "schema_version": SCHEMA_VERSION,
         "study": study.model_dump(mode="json"),
+        **remembered(study),
         **first,
         "places": places,
         "num_trials": len(trials),

@@ -52,7 +52,13 @@ class Available(NamedTuple):
 
 
 def available(data_root: Path | None) -> list[Available]:
-    """Return every data set that has a name: those inside packages, and torchvision's, looked for in data_root."""
+    """Return every data set that has a name: those inside packages, and torchvision's, looked for in data_root.
+
+    Raises InputError where data_root is given and is no folder.
+    """
+    if data_root is not None and not data_root.is_dir():
+        what = "is a file" if data_root.exists() else "does not exist"
+        raise InputError(f"--data-root found {str(data_root)!r}, which {what}; allowed: the folder of your data sets")
     found = [
         Available(
             name=name,

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lrbench.factors import Trial
+from lrbench.factors import Trial, check_level, recipe
 from lrbench.study import Study
 
 MOST_CHARACTERS = 80  # of a folder's name; longer ones are cut, and told apart by a digest
@@ -42,7 +42,8 @@ def other_levels(study: Study) -> dict[str, list]:
     old, new = _levels(study.written), _levels(study)
     changed = {}
     for factor in dict.fromkeys([*old, *new]):
-        before, now = (side.get(factor, _default(factor)) for side in (old, new))
+        before = old.get(factor, _default(factor, study.written))
+        now = new.get(factor, _default(factor, study))
         more = {*map(_json, before)} <= {*map(_json, now)}
         if not more or (len(before) < len(now) and factor != "seed"):
             changed[factor] = now
@@ -55,9 +56,18 @@ def _levels(study: Study) -> dict[str, list]:
     return {**{factor: [level] for factor, level in study.fixed.items()}, **study.grid}
 
 
-def _default(factor: str) -> list:
+def _default(factor: str, study: Study) -> list:
+    """Return the level that a factor has where a study gives none: its recipe's, if its workloads have one alike."""
+    workloads = _levels(study).get("workload", [])
+    of_recipes = [check_level(factor, recipe(each)[factor]) for each in workloads if factor in recipe(each)]
+    if of_recipes:
+        return of_recipes[:1] if len(of_recipes) == len(workloads) and _alike(of_recipes) else []
     field = Trial.model_fields[factor]
     return [] if field.is_required() or field.default is None else [field.default]
+
+
+def _alike(levels: list) -> bool:
+    return len({*map(_json, levels)}) == 1
 
 
 def _text(levels: list) -> str:

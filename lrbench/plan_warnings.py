@@ -39,8 +39,9 @@ def warnings_on(
     """Return what is odd about a plan, in sentences; none of it is an error.
 
     `courses` has the shape (groups, steps): the rate at each step, with the warm-up in the first `warmup_steps`. Each
-    begins with one of: warm-up longer than the budget, falls below 0, zero from step k, never decays, rebounds
-    past T_max; and each is told once, of the first group that has it. Where there is one rate an epoch, `unit` says so.
+    begins with one of: warm-up longer than the budget, falls below 0, zero (or next to zero) from step k, never decays,
+    rebounds past T_max; and each is told once, of the first group that has it. Where there is one rate an epoch, `unit`
+    says so.
     ConstantLR(factor=1) is the baseline of every comparison, and is not told that it never decays.
 
     >>> warnings_on([[1.0, 0.5, 0.0, 0.0]], {"name": "LinearLR"}, 0)
@@ -64,10 +65,14 @@ def _of_group(course: list[float], table: dict, warmup_steps: int, unit: str) ->
     below = next((step for step, rate in enumerate(course) if rate < 0), length)
     if below < length:
         yield "below", f"falls below 0 at {unit} {below}: the rate there is {course[below]:.6g}"
-    # LinearLR to 0 ends at some 1e-17 of its first rate: 0 but for rounding
+    # LinearLR to 0 ends at some 1e-17 of its first rate: 0 but for rounding, and no step that a weight could notice
     last = next((step for step in reversed(range(length)) if abs(course[step]) > 1e-15 * largest), -1)
     if last < length - 1:
-        yield "zero", f"zero from {unit} {last + 1}: the last {length - 1 - last} of {length} {unit}s train nothing"
+        left = max(map(abs, course[last + 1 :]))
+        zero, nothing = ("zero", "nothing") if left == 0 else ("next to zero", "next to nothing")
+        most = f", {left:.1g} at most" if left else ""
+        said = f"{zero} from {unit} {last + 1}{most}: the last {length - 1 - last} of {length} {unit}s train {nothing}"
+        yield "zero", said
     meant = table["name"] == "ConstantLR" and table.get("factor") == 1  # the baseline
     meant = meant or any(part["name"] == "ReduceLROnPlateau" for part in parts(table))  # its metric decides
     if settled and settled[-1] == max(settled) and largest and not meant:
@@ -86,6 +91,19 @@ def _rebound(course: list[float]) -> tuple[float, ...]:
         if before > bottom < after <= before + slack:
             return bottom, max(moves[i:])
     return ()
+
+
+def unreached(table: dict, num_calls: int, unit: Literal["step", "epoch"]) -> tuple[str, ...]:
+    """Return which milestones a schedule of so many calls never comes to; `table` has no shares of a budget any more.
+
+    >>> unreached({"name": "MultiStepLR", "milestones": [3, 10]}, 10, "epoch")
+    ('never comes to milestone 10: it has epochs 0 to 9',)
+    """
+    late = [milestone for milestone in table.get("milestones", ()) if milestone >= num_calls]
+    if not late:
+        return ()
+    which = f"milestone{'s' if len(late) > 1 else ''} {', '.join(map(str, late))}"
+    return (f"never comes to {which}: it has {unit}s 0 to {num_calls - 1}",)
 
 
 def departures(table: dict) -> tuple[str, ...]:
@@ -129,29 +147,85 @@ def substitutions(table: dict) -> tuple[str, ...]:
     return (f"built as lrbench's {built}, which does what torch documents of {table['name']}{why}",)
 
 
+_WITH_A_RATE = ("falls below 0", "never decays", "rebounds")
+
+
 def study_warnings(trials: Iterable[Trial]) -> list[str]:
     """Return what is odd about the schedules of a study's trials, each with the schedule's call before it.
 
     Only what is known before the data is read: substitutions always; odd rates where a schedule moves once an epoch and
     neither a metric nor the user's own code decides; a warm-up longer than the budget where train_limit bounds it. Each
-    schedule is told of once, at the first base_lr that it has.
+    schedule is told of once, at the first base_lr that it has; where there are several, a rate that is quoted names it.
 
     >>> recipe = {"workload": "digits-cnn", "epochs": 9}
     >>> study_warnings([Trial(**recipe, scheduler="PolynomialLR(5)"), Trial(**recipe, scheduler="StepLR(3)")])
     ['PolynomialLR(total_iters=5): zero from epoch 5: the last 4 of 9 epochs train nothing']
     """
-    conditions = {(id(t.scheduler), id(t.warmup), t.epochs, t.batch_size): t for t in reversed([*trials])}
+    trials = [*trials]
+    conditions = {(id(t.scheduler), id(t.warmup), t.epochs, t.batch_size): t for t in reversed(trials)}
+    several_rates = len({t.base_lr for t in trials}) > 1
     conditions = list(reversed(conditions.values()))  # other seeds and replicates of one share its tables
     several = len({trial.epochs for trial in conditions}) > 1
     seen: set[str] = set()
     found = {}
     for trial in conditions:
         key = json.dumps([trial.scheduler, trial.epochs], sort_keys=True)
-        warnings = [*_of_warmup(trial)] if key in seen else [*_of_schedule(trial), *_of_warmup(trial)]
+        at = f" (at base_lr {trial.base_lr:g})" if several_rates else ""
+        of_schedule = () if key in seen else _of_schedule(trial)
+        warnings = [f"{text}{at if text.startswith(_WITH_A_RATE) else ''}" for text in of_schedule]
+        warnings += _of_warmup(trial)
         seen.add(key)
         over = f" over {trial.epochs} epochs" if several else ""
         found |= {f"{name_of(trial.scheduler)}{over}: {warning}": None for warning in warnings}
     return list(found)
+
+
+def one_schedule(trials: Iterable[Trial]) -> list[str]:
+    """Return which schedules are one here, in sentences: at the same base_lr their rates are the same at every step.
+
+    Of those alone whose rates are known before the data is read (`known_course`).
+
+    >>> recipe = {"workload": "digits-cnn", "epochs": 1}
+    >>> one_schedule([Trial(**recipe, scheduler="StepLR(5)"), Trial(**recipe, scheduler="ConstantLR(factor=1.0)")])
+    ['StepLR(step_size=5) and ConstantLR(factor=1.0) have the same rates at every step: they are one schedule here']
+    """
+    conditions = {(id(t.scheduler), id(t.warmup), t.epochs, t.base_lr): t for t in trials}.values()
+    groups: dict[tuple, dict[str, None]] = {}
+    for trial in conditions:
+        if course := known_course(trial):
+            groups.setdefault((trial.epochs, course), {})[name_of(trial.scheduler)] = None
+    several = len({trial.epochs for trial in conditions}) > 1
+    found = {}
+    for (epochs, _), names in groups.items():
+        if len(names) > 1:
+            *first, last = names
+            over = f" over {epochs} epochs" if several else ""
+            what = f"{', '.join(first)} and {last} have the same rates at every step{over}"
+            found.setdefault((epochs, frozenset(names)), f"{what}: they are one schedule here")
+    return list(found.values())
+
+
+def known_course(trial: Trial) -> tuple:
+    """Return the warm-up and the rate of each epoch, where they are known before the data is read; () elsewhere.
+
+    They are not where a schedule moves at every step, where the user's own code or a metric decides (unless the one
+    epoch is over before that), and where the momentum is moved too.
+    """
+    table = resolved(trial.scheduler, trial.epochs) if trial.scheduler["interval"] == "epoch" else {}
+    if not table or _has_own_code(table) or ("monitor" in table and trial.epochs > 1):
+        return ()
+    if any(part["name"] in ("CyclicLR", "OneCycleLR") for part in parts(table)):
+        return ()
+    try:
+        planned = rates(table, base_lrs=[trial.base_lr] * num_groups(table), num_steps=trial.epochs)
+    except InputError:  # a plan that cannot be carried out is refused with its reason before anything trains
+        return ()
+    warmup = "off" if trial.warmup == "off" else trial.warmup.model_dump_json()
+    return (warmup, *(rate for of_group in planned for rate in of_group))
+
+
+def _has_own_code(table: dict) -> bool:
+    return any(is_reference(part["name"]) or {"lr_lambda", "scale_fn"} & part.keys() for part in parts(table))
 
 
 def name_of(scheduler: dict) -> str:
@@ -173,14 +247,14 @@ def _of_schedule(trial: Trial) -> tuple[str, ...]:
     if trial.scheduler["interval"] == "step":  # of how many steps, the data will tell
         return substitutions(trial.scheduler)
     table = resolved(trial.scheduler, trial.epochs)
-    own_code = any(is_reference(part["name"]) or {"lr_lambda", "scale_fn"} & part.keys() for part in parts(table))
-    if own_code or "monitor" in table:
+    if _has_own_code(table) or "monitor" in table:
         return substitutions(table)
     try:
         planned = rates(table, base_lrs=[trial.base_lr] * num_groups(table), num_steps=trial.epochs)
     except InputError:  # a plan that cannot be carried out is refused with its reason before anything trains
         return ()
-    return (*warnings_on(planned, table, 0, "epoch"), *substitutions(table))
+    late = unreached(table, trial.epochs, "epoch")
+    return (*warnings_on(planned, table, 0, "epoch"), *late, *substitutions(table))
 
 
 def _of_warmup(trial: Trial) -> Iterator[str]:

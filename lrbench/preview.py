@@ -18,7 +18,7 @@ from typing import Literal
 from lrbench.calls import torch_version_file
 from lrbench.closed_forms import num_groups, rates
 from lrbench.errors import InputError
-from lrbench.plan_warnings import substitutions, warnings_on
+from lrbench.plan_warnings import substitutions, unreached, warnings_on
 from lrbench.preview_plans import Metric, Plan, read_metric, read_plans
 from lrbench.shares import resolved
 from lrbench.warmups import multiplier, num_warmup_steps
@@ -66,8 +66,11 @@ class Schedule:
     def on_log_scale(self) -> bool:
         """Whether a tenth or more of its positive rates lie two decades or more below the largest.
 
-        A cosine that ends near 0 does not; StepLR's plateaus do, and would be one flat line on a linear scale.
+        A cosine that ends near 0 does not; StepLR's plateaus do, and would be one flat line on a linear scale. Rates
+        below 0 have no place on it.
         """
+        if min(rate for rates in self.lr for rate in rates) < 0:
+            return False
         positive = [rate for rates in self.lr for rate in rates if rate > 0]
         low = 1.0001 * max(positive, default=0.0) / 100  # 0.1 * 0.1 * 0.1 is a little over 0.001
         return bool(positive) and sum(rate <= low for rate in positive) >= len(positive) / 10
@@ -217,9 +220,11 @@ def _num_warmup_steps(plan: Plan) -> int:
 def _warnings(plan: Plan, lr: list[list[float]], num_warmup_steps: int) -> tuple[str, ...]:
     """Say what is odd about the rates, and where torch would give others than it documents and what is built then."""
     per_step = plan.scheduler["interval"] == "step"
-    table = resolved(plan.scheduler, plan.epochs * (plan.steps_per_epoch if per_step else 1))
+    calls = plan.epochs * (plan.steps_per_epoch if per_step else 1)
+    table = resolved(plan.scheduler, calls)
+    late = unreached(table, calls, "step" if per_step else "epoch")
     unit = "epoch" if not per_step and plan.steps_per_epoch == 1 else "step"
-    return (*warnings_on(lr, table, num_warmup_steps, unit), *substitutions(table))
+    return (*warnings_on(lr, table, num_warmup_steps, unit), *late, *substitutions(table))
 
 
 # ---------------------------------------------------------------------------------------------------------- the gallery

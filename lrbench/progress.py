@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from lrbench.errors import in_one_line
 from lrbench.executors import Running
 from lrbench.record import PRINTED
 from lrbench.study import Study
@@ -202,11 +203,8 @@ def result_line(row: Mapping[str, Any], varied: Iterable[str] = ()) -> str:
         if row.get("num_resumes"):
             seen += f"  (went on from step {row['resumed_at_step']:,})"
         return f"{seen}  {', '.join([*what, *flags])}"
-    reason = (row.get("error") or "").partition(PRINTED)[0].strip().splitlines() or [""]
-    raised = [
-        line for line in reason if not line.startswith(" ")
-    ]  # of a traceback the last of these says what happened
-    return f"{row['status'].upper()}  {', '.join([*what, *flags])}  {raised[-1]:.160}"
+    reason = in_one_line((row.get("error") or "").partition(PRINTED)[0])
+    return f"{row['status'].upper()}  {', '.join([*what, *flags])}  {reason:.160}"
 
 
 def summary_lines(summary) -> list[str]:
@@ -218,7 +216,7 @@ def summary_lines(summary) -> list[str]:
     if summary.interrupted:
         lines.append("interrupted; every finished trial is kept. The same command goes on from here")
     elif summary.num_rows < summary.num_trials:
-        lines.append("the same command runs the rest")
+        lines.append("the same command without --limit runs the rest")
     if failed:
         what, them = ("failure", "it") if failed == 1 else ("failures", "them")
         whole = f'whole: column error of lrbench.load("{summary.folder}")'

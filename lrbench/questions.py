@@ -20,6 +20,7 @@ from lrbench.metrics import METRICS, Metric, find_metric
 
 Problem = Callable[[str, str], None]  # (place, message)
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_MARGINS = 'allowed: as in margin = 0.005, margin = "1 seed SD", or margin = "2%" for what is compared by ratios'
 _SDS = re.compile(r"(\d+(?:\.\d+)?)\s*seed SDs?")
 
 
@@ -106,6 +107,8 @@ def _parse_one(
     except InputError as error:
         told("metric", str(error))
         margin = ""
+        if "margin" in table and not any(_is_margin(table["margin"], each) for each in METRICS.values()):
+            told("margin", f"found {table['margin']!r}, which is no margin of any metric; {_MARGINS}")
     baseline = None
     if "baseline" in table and isinstance(factor, str) and factor in grid and factor not in wrong:
         try:
@@ -162,6 +165,14 @@ def _read_margin(margin: Any, metric: Metric) -> Margin:
         f"found {margin!r}; {metric.name} is compared by differences; allowed: {what}, as in margin = {example}, or "
         'SDs over seeds, as in margin = "1 seed SD"'
     )
+
+
+def _is_margin(margin: Any, metric: Metric) -> bool:
+    try:
+        _read_margin(margin, metric)
+    except InputError:
+        return False
+    return True
 
 
 def _is_number(value: Any) -> bool:

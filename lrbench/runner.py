@@ -18,12 +18,12 @@ from pathlib import Path
 from lrbench.checkpoints import Checkpoint, parse_every
 from lrbench.continuing import Course, agree_with_folder, rows_stay
 from lrbench.devices import Devices
-from lrbench.errors import InputError, did_you_mean
+from lrbench.errors import InputError, device_meant, did_you_mean
 from lrbench.executors import EXECUTORS, Job, open_executor
 from lrbench.factors import Problems, Trial, check_level
 from lrbench.own_folder import default_folder, other_levels
 from lrbench.place import common_columns, default_device
-from lrbench.plan_warnings import study_warnings
+from lrbench.plan_warnings import one_schedule, study_warnings
 from lrbench.progress import Reporter, default_reporter
 from lrbench.running import POLL_SECONDS, How, row_of, run_stages
 from lrbench.stages import Stages
@@ -129,7 +129,8 @@ def run_study(
             reporter.note(f"a folder of its own: other levels of {', '.join(sorted(others))} than {study.name} has")
         for line in (*found, *filter(None, [stages.now]), *damages(out)):
             reporter.note(line)
-        for warning in study_warnings(trial for *_, trial in todo):
+        alike = one_schedule(stages.certain) if todo else []
+        for warning in (*study_warnings(trial for *_, trial in todo), *alike):
             reporter.note(f"warning: {warning}")
         interrupted = False
         if todo:
@@ -224,7 +225,7 @@ def _check_request(
     try:
         check_level("device", device)
     except Problems:
-        allowed = f"allowed: auto, cpu, cuda or cuda:N.{did_you_mean(device, ('auto', 'cpu', 'cuda'))}"
+        allowed = f"allowed: auto, cpu, cuda or cuda:N.{device_meant(device)}"
         problems.append(f"--device found {device!r}; {allowed}")
     if jobs is not None and jobs < 1:
         problems.append(f"--jobs found {jobs}; allowed: a whole number from 1 on")

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import socket
 import time
 import zlib
@@ -208,7 +209,13 @@ def require_study(folder: str | Path) -> Path:
         study = (folder.parent / "study.json").is_file()
         raise InputError(f"{folder} is a file; name the folder of a study{f': {folder.parent}' if study else ''}")
     what = "holds no study (no study.json)" if folder.is_dir() else "does not exist"
-    raise InputError(f"{folder} {what}. Write one: lrbench run quickstart --out {folder}")
+    inside = sorted(str(path.parent) for path in folder.glob("*/study.json"))
+    if inside:
+        more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
+        raise InputError(f"{folder} {what}. It has studies in it; name one: {', '.join(inside[:5])}{more}")
+    if (folder / "lock").is_file():  # study.json is written when the run has checked that it can train
+        raise InputError(f"{folder} holds no study yet: a run has begun in it, and has trained nothing. Try again soon")
+    raise InputError(f"{folder} {what}. Write one: lrbench run quickstart --out {shlex.quote(str(folder))}")
 
 
 def is_large(folder: str | Path) -> bool:

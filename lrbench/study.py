@@ -1,7 +1,8 @@
 """A study file → a validated Study → its trials, in order. No torch here.
 
 A study is one question. Its `[fixed]` and `[grid]` tables give levels to factors; the grid is their product. Every
-mistake in a file is reported at once: where it stands, what was found, what is allowed, what was probably meant.
+mistake in a file is reported at once: where it stands, what was found, what is allowed, what was probably meant. Only
+what nothing can be said of before another is mended (the baseline of a factor that there is not) is told after it.
 What this does *not* do: know the factors (`lrbench.factors`), read `[[compare]]`, `[tune]` and `[until]`
 (`lrbench.questions`, `lrbench.tune_table`, `lrbench.looks`), or decide what is left to run (`lrbench.stages`).
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from lrbench.calls import written_out
 from lrbench.checkpoints import parse_every
 from lrbench.errors import InputError, did_you_mean
 from lrbench.factors import FACTORS, REQUIRED, SEEDS, Problems, Trial, check_level, recipe, unknown_factor
@@ -26,6 +28,7 @@ from lrbench.references import not_there
 from lrbench.tune_table import parse_tune
 from lrbench.tuning import Tune
 
+ELSEWHERE = "STUDY_FILE"  # stands for a file that is not below the current folder
 _EVERY = {"checkpoint_every": "off", "digest_every": "epoch"}
 
 
@@ -44,11 +47,17 @@ class Study(BaseModel):
     tune: Tune | None = None  # each scheduler at its own best rate, chosen on seeds apart
     until: Until | None = None  # seeds are added until the questions are settled
     _written: "Study | None" = PrivateAttr(default=None)
+    _source: str = PrivateAttr(default="")
 
     @property
     def written(self) -> "Study | None":
         """The study as it was read, where `with_levels` made this one of it; else None."""
         return self._written
+
+    @property
+    def source(self) -> str:
+        """The file that it was read from, below the current folder; STUDY_FILE elsewhere, "" where it was no file."""
+        return self._source
 
     def with_levels(self, **levels: Any) -> "Study":
         """Return the study with other levels, validated again: one level fixes a factor, a list or range varies it."""
@@ -73,7 +82,7 @@ class Study(BaseModel):
             else:
                 document["grid" if varies(level) else "fixed"][name] = level
         made = parse_study(document, self.name, source=f"{self.name} with other levels")
-        made._written = self.written or self
+        made._written, made._source = self.written or self, self.source
         return made
 
 
@@ -89,6 +98,8 @@ def read_study(source: str | Path) -> Study:
 
     Raises InputError with every mistake in the file: its place, what was found, what is allowed, what was meant.
     """
+    if not str(source).strip():
+        raise InputError(f"STUDY found {str(source)!r}; allowed: a study file, or a built-in study such as quickstart")
     path = Path(source)
     built_in = {p.stem: p for p in sorted(studies_folder().glob("*.toml"))}
     if not path.suffix and str(source) in built_in:
@@ -105,7 +116,17 @@ def read_study(source: str | Path) -> Study:
         raise InputError(f"{path} is not TOML: {error}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    return parse_study(document, path.stem, source=str(path))
+    study = parse_study(document, path.stem, source=str(path))
+    study._source = "" if str(path) != str(Path(source)) else _below_here(path)
+    return study
+
+
+def _below_here(path: Path) -> str:
+    """Return a file's path from the current folder, if it lies below it: a path of a machine is in no record."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd())) if ".." not in path.parts else ELSEWHERE
+    except ValueError:
+        return ELSEWHERE
 
 
 def parse_study(document: dict, name: str, source: str) -> Study:
@@ -117,8 +138,8 @@ def parse_study(document: dict, name: str, source: str) -> Study:
 
     question, replicates, every = _top_of(document, problem)
     fixed, grid, wrong = _levels(document, problem)
-    if not problems:
-        _tell_missing(fixed, grid, problem)
+    if not _misplaced(document):  # else what seems to be missing is probably there, under another name
+        _tell_missing(fixed, grid, wrong, problem)
     compare = parse_compare(document, grid, wrong, problem)
     levels = {**{factor: [level] for factor, level in fixed.items()}, **grid}
     tune = parse_tune(document, levels, wrong, own_rates(fixed, grid), problem)
@@ -216,8 +237,10 @@ def _checked(factor: str, levels: list, place: str, one: bool, problem: Problem)
         where = place if one else f"{place}[{index}]"
         try:
             checked.append(check_level(factor, level))
-            first = seen.setdefault(json.dumps(checked[-1], sort_keys=True), index)
-            if first != index:
+            first, same = seen.setdefault(_meaning(factor, checked[-1]), (index, checked[-1]))
+            if first != index and same != checked[-1]:
+                problem(where, f"means the same as [{first}], with a default of torch written out; keep one of the two")
+            elif first != index:
                 problem(where, f"repeats [{first}]; to run trials again, raise replicates")
         except Problems as error:
             for below, message in error.found:
@@ -225,10 +248,35 @@ def _checked(factor: str, levels: list, place: str, one: bool, problem: Problem)
     return checked
 
 
-def _tell_missing(fixed: dict, grid: dict, problem: Problem) -> None:
-    """Tell which factors have no level, neither here nor in the workload's recipe."""
+def _misplaced(document: dict) -> bool:
+    """Tell whether a table of levels is none, one of its keys is no factor, or a factor stands at the top."""
+    tables = [document.get(table, {}) for table in ("fixed", "grid")]
+    return any(not isinstance(table, dict) or table.keys() - {*FACTORS} for table in tables) or bool(
+        document.keys() & {*FACTORS}
+    )
+
+
+def _meaning(factor: str, level: Any) -> str:
+    """Return a level as a text that two of one meaning share: a scheduler's and an optimizer's defaults in it."""
+    if factor in ("scheduler", "optimizer"):
+        numbers = json.dumps(written_out(level, factor))  # 1 and 1.0 are one number
+        level = json.loads(numbers, parse_int=float)
+    return json.dumps(level, sort_keys=True)
+
+
+def _tell_missing(fixed: dict, grid: dict, wrong: set[str], problem: Problem) -> None:
+    """Tell which factors have no level, neither here nor in the workload's recipe; one that is `wrong` is a level."""
+    if "workload" in wrong:
+        return
     points = _workload_points(fixed, grid)
-    needs = sorted({key for point in points for key in REQUIRED[:5] if key not in {**fixed, **grid, **point}})
+    needs = sorted(
+        {
+            key
+            for point in points
+            for key in REQUIRED[:5]
+            if key not in {**fixed, **grid, **point, **dict.fromkeys(wrong)}
+        }
+    )
     workload = fixed.get("workload")
     if "workload" in needs:  # it has a recipe for the others, or will be told to have none
         problem("fixed.workload", 'is missing: write workload = "digits-cnn", or your own as module:attr')

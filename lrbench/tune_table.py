@@ -3,6 +3,7 @@
 What this does *not* do: choose (`lrbench.tuning`), or run (`lrbench.stages`).
 """
 
+import re
 from collections.abc import Container
 from typing import Any
 
@@ -47,8 +48,11 @@ def parse_tune(
         metric=_metric(table.get("metric", METRICS_TO_TUNE[0]), count),
         arguments=_arguments(table.get("arguments", {}), schedulers, "scheduler" in wrong, count),
     )
-    if not count.found and not wrong:
-        _check_size(tune, own_rates, table, count)
+    told = {*count.keys, *(name for name in ("base_lr", "scheduler", "workload") if name in wrong)}
+    if not told & {"base_lr", "arguments", "scheduler", "workload"}:
+        _check_rates(tune, own_rates, table, count)
+    if not told & {"base_lr", "seeds", "budget", "workload"}:
+        _check_budget(tune, own_rates, count)
     if count.found or wrong:
         return tune
     try:
@@ -62,10 +66,11 @@ class _Counter:
     """Tells problems on, and remembers that there were some."""
 
     def __init__(self, problem: Problem):
-        self._problem, self.found = problem, 0
+        self._problem, self.found, self.keys = problem, 0, set()  # keys: those of [tune] that were told of
 
     def __call__(self, place: str, message: str) -> None:
         self.found += 1
+        self.keys.add(re.split(r"[.[]", f"{place}.")[1])
         self._problem(place, message)
 
 
@@ -186,12 +191,15 @@ def _values(of_class: list[dict], argument: str, values: list, place: str, probl
     return kept
 
 
-def _check_size(tune: Tune, own_rates: list[float], table: dict, problem: Problem) -> None:
+def _check_rates(tune: Tune, own_rates: list[float], table: dict, problem: Problem) -> None:
     if own_rates and len({*own_rates, *tune.base_lr}) < 2 and not any(tune.arguments.values()):
         example = "base_lr = [0.02, 0.05, 0.1, 0.2]"
         same = f"found {table.get('base_lr')!r}, and the study's own rate is no other" if tune.base_lr else "is empty"
         missing = "is missing" if "base_lr" not in table else same
         problem("tune.base_lr", f"{missing}: write rates to choose from, {example}")
+
+
+def _check_budget(tune: Tune, own_rates: list[float], problem: Problem) -> None:
     least = (len(own_rates) + 1) * len(tune.seeds)
     if tune.budget and tune.budget < least:
         problem(

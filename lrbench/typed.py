@@ -30,11 +30,23 @@ def typed(study: str, levels: dict[str, Any], out: str | Path | None = None, dev
     return " ".join([*words, *([f"--device {device}"] if device != "auto" else [])])
 
 
-def again(record: dict, folder: str | Path) -> str:
-    """Return the command that goes on in a study's folder, seen from the current one, without its seeds.
+def remembered(study: Study) -> dict:
+    """Return what study.json keeps of how a study of a file was typed, {"typed": …}; {} of a built-in one.
 
-    A built-in study is meant by its name, any other by NAME.toml; where that file is here, what was changed with --set
-    is found by reading it. Of a file that is elsewhere nothing is known but its name. `record` is the study.json.
+    That is its file, as `Study.source` has it, and the levels that were changed with --set.
+    """
+    if not study.source:
+        return {}
+    levels = _changes(study, study.written) if study.written is not None else {}
+    return {"typed": {"study": study.source, "set": levels}}
+
+
+def again(record: dict, folder: str | Path, seeds: bool = False) -> str:
+    """Return the command that goes on in a study's folder, seen from the current one; its seeds only if asked for.
+
+    A built-in study is meant by its name, any other by the file that was typed, or NAME.toml where that is not on
+    record. Where the file is here, what was changed with --set is found by reading it, else it is what was typed.
+    `record` is the study.json.
 
     >>> from lrbench.study import read_study
     >>> short = read_study("quickstart").with_levels(epochs=2, seed=[0, 1])
@@ -45,28 +57,35 @@ def again(record: dict, folder: str | Path) -> str:
     own = Path(folder).resolve() == Path("results", name).resolve()
     out = os.path.relpath(folder)
     built_in = (studies_folder() / f"{name}.toml").is_file()
-    for source in (*([name] if built_in else []), f"{name}.toml"):
-        levels = _changed(source, record["study"])
-        if levels is not None:
-            return f"lrbench run {typed(source, levels, None if own and not levels else out)}"
-    return f"lrbench run {typed(f'{name}.toml', {}, None if own else out)}"
+    known = record.get("typed", {})
+    file = known.get("study", f"{name}.toml")
+    levels = known.get("set", {})
+    for source in (*([name] if built_in and not known else []), file):
+        found = _changed(source, record["study"])
+        if found is not None:
+            file, levels = source, found
+            break
+    levels = {factor: level for factor, level in levels.items() if seeds or factor != "seed"}
+    return f"lrbench run {typed(file, levels, None if own and not levels else out)}"
 
 
 def _changed(source: str, ran: dict) -> dict[str, Any] | None:
-    """Return the levels, seeds apart, that make the study of a file the one that ran; None where none do."""
+    """Return the levels that make the study of a file the one that ran; None where none do."""
     try:
         study, base = Study(**ran), read_study(source)
-        levels, others = ({**each.fixed, **each.grid} for each in (study, base))
-        changed = {name: value for name, value in levels.items() if name not in others or others[name] != value}
-        if study.replicates != base.replicates:
-            changed["replicates"] = study.replicates
+        changed = _changes(study, base)
         made = base.with_levels(**changed) if changed else base
     except (InputError, ValidationError):
         return None
     if _trials(made) != _trials(study):
         return None
-    changed.pop("seed", None)
     return changed
+
+
+def _changes(study: Study, base: Study) -> dict[str, Any]:
+    levels, others = ({**each.fixed, **each.grid} for each in (study, base))
+    changed = {name: value for name, value in levels.items() if name not in others or others[name] != value}
+    return {**changed, **({"replicates": study.replicates} if study.replicates != base.replicates else {})}
 
 
 def _trials(study: Study) -> dict:

@@ -110,7 +110,9 @@ def _finding(setting: Setting, names: dict) -> str:
         return f"{names[best]}: the only one that was run"
     if setting.num_seeds < 2:
         return f"One seed: the order of the {'schedulers' if scheduler else 'levels'} may be chance"
-    words = {c.verdict for c in setting.against.values()}
+    if not setting.planned:
+        return f"{listed([names[arm] for arm in setting.alike[0]])} are one schedule here"
+    words = {c.verdict for c in setting.planned}
     if setting.baseline and words == {EQUIVALENT}:
         return f"All are equivalent to {names[setting.baseline]} with {seeds_of(setting, setting.planned)}"
     if setting.baseline and not words & {BETTER, WORSE}:
@@ -124,8 +126,8 @@ def _finding(setting: Setting, names: dict) -> str:
         if withdrawn:
             return f"Nothing is concluded about {said}, for seeds diverged; no other {of} {text}"
         return f"No {of} {text}"
-    if len(setting.against) == 1:
-        (c,) = setting.against.values()
+    if setting.baseline and len(setting.planned) == 1:
+        (c,) = setting.planned
         size = signed(setting.metric, c.estimate.value)
         if c.disputed:
             reference = _reference(setting, c.b, names)
@@ -137,7 +139,7 @@ def _finding(setting: Setting, names: dict) -> str:
         more = f", {count(len(lost) - 1, 'other')} too" if len(lost) > 1 else ""
         on = f"{names[o.arm]} diverged on {o.num_diverged_seeds} of {o.num_seeds} seeds"
         return f"{names[best]} comes first; {on}{more}"
-    tied = [arm for arm in others if not setting.pairs[best, arm].told_apart]
+    tied = [arm for arm in others if not (setting.pairs[best, arm].told_apart or setting.pairs[best, arm].is_one)]
     first = "highest" if setting.metric.higher_is_better else "lowest"
     if tied:
         return f"{names[best]} is {first}, but not told from {listed([names[arm] for arm in tied[:3]], 'or')}"

@@ -10,13 +10,14 @@ from analysis import figures
 from analysis.comparisons import TRAINING
 from analysis.figures.colours import colours_of
 from analysis.figures.multiples import small_multiples
-from analysis.page.wording import percent
+from analysis.page.wording import listed, percent
 from analysis.rows.arms import comparable, is_tuned
 from analysis.rows.conditions import completed, describe, group_ids, levels, short_names, varied
 from lrbench.stages import BOTH, DEFAULT, TUNED
 
 _MOST_SETTINGS = 4
 _MOST_PANELS = 16
+_MOST_NAMED = 2  # of those that end alike
 _LEAST_FOR_QUANTILES = 10  # of fewer trials the band is their range
 
 
@@ -78,13 +79,21 @@ def _title(drawn: dict[str, dict[str, np.ndarray]]) -> str:
     ends = {name: float(np.median(errors[:, -1])) for name, errors in by_scheduler.items()}
     best = min(ends, key=ends.get)
     where = f"{label}: " if len(drawn) > 1 else ""
+    where = where[0].upper() + where[1:] if where.startswith("at ") else where
     if len(ends) == 1:
         return f"{where}{best} ends with a validation error of {percent(ends[best])}"
     worst = max(ends, key=ends.get)
+    tied = {end: [name for name in ends if percent(ends[name]) == percent(ends[end])] for end in (best, worst)}
     if percent(ends[best]) == percent(ends[worst]):
         return f"{where}{'all' if where else 'All'} schedulers end with a validation error of {percent(ends[best])}"
-    between = f"{best} with {percent(ends[best])} and {worst} with {percent(ends[worst])}"
+    low, high = (f"{_who(names)} with {percent(ends[end])}" for end, names in tied.items())
+    between = f"{low} and {high}" if max(map(len, tied.values())) == 1 else f"{low}, and {high}"
     return f"{where}{'at' if where else 'At'} the end the validation error lies between {between} (medians)"
+
+
+def _who(names: list[str]) -> str:
+    """Name those that read the same; of many their number."""
+    return listed(names) if len(names) <= _MOST_NAMED else f"{len(names)} schedulers"
 
 
 def by_setting(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -58,7 +58,8 @@ def small_multiples(
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         if index + num_columns >= len(panels):  # nothing below it: this panel carries the x axis
             axes.tick_params(labelbottom=True)
-    figure.supxlabel(xlabel, fontsize=9.5, color=QUIET)
+    below = "\n\n" if legend else ""  # the legend takes the last lines
+    figure.supxlabel(xlabel + below, fontsize=9.5, color=QUIET)
     figure.supylabel(ylabel, fontsize=9.5, color=QUIET)
     if legend:
         handles = [Line2D([], [], color=_hue(index), lw=2, label=name) for index, name in enumerate(legend)]

@@ -186,6 +186,11 @@ def _title(found: list[Curve], at: Selection) -> str:
     first = [curve for curve in found if curve.label == found[0].label]
     names, where = names_of(found), f"{found[0].label}: " if len(first) < len(found) else ""
     more = f" (the first {_MOST_PANELS} of {count(len(found), 'curve')})" if len(found) > _MOST_PANELS else ""
+    all_of_first, first = first, [curve for curve in first if not curve.nothing_completed]
+    if not first:
+        return f"{where}No trial completed that was to tell the best rate{more}"
+    # a max_lr and a base_lr are not one quantity: the title is on those that follow base_lr
+    first = [curve for curve in first if curve.of == "base_lr"] or first
     shared = set.intersection(*({curve.best.rate, *(rate for rate, _ in curve.tied)} for curve in first))
     ties = ", where ties count" if any(curve.tied for curve in first) else ""
     if len(first) == 1:
@@ -193,13 +198,30 @@ def _title(found: list[Curve], at: Selection) -> str:
         best = percent(only.best.mean, 1) if only.metric.unit == "points" else number(only.best.mean)
         return f"{where}{names[only.key]} does best at {_rate(only)}, with {best}{more}"
     if shared:
-        return f"{where}All {len(first)} schedulers do best at {min(shared):g}{ties}{more}"
+        who = f"All {len(first)} schedulers do" if len(first) == len(all_of_first) else f"{len(first)} schedulers do"
+        edges = {curve.boundary for curve in first if curve.best.rate == min(shared)}
+        tried = f", the {edges.pop()} tried" if len(edges) == 1 and edges != {""} else ""
+        return f"{where}{who} best at {min(shared):g}{tried}{ties}{more}"
     low, high = (min(first, key=lambda c: c.best.rate), max(first, key=lambda c: c.best.rate))
     factor = number(high.best.rate / low.best.rate, 2)
     ends = f"{names[low.key]} {_rate(low)}, {names[high.key]} {_rate(high)}"
-    which = "Chosen" if low.tied or high.tied else "Best"
-    return f"{where}{which} rates differ by a factor of {factor}: {ends}{more}"
+    rates = "rates" if len({curve.of for curve in found}) == 1 else f"values of {first[0].of}"
+    which = f"Chosen {rates}" if first[0].chosen else f"Best {rates} of those tried"
+    return f"{where}{which} differ by a factor of {factor}: {ends}{_good_for_all(first)}{more}"
+
+
+def _good_for_all(curves: list[Curve]) -> str:
+    """Name the rates at which all lose no more than one seed SD; "" where there are none, or it is not known."""
+    if any(math.isnan(curve.width) for curve in curves):
+        return ""
+    shared = sorted(set.intersection(*({point.rate for point in curve.good} for curve in curves)))
+    if not shared:
+        return ""
+    span = f"{shared[0]:g}" if len(shared) == 1 else f"{shared[0]:g} to {shared[-1]:g}"
+    return f"; at {span} each is within one seed SD of its best"
 
 
 def _rate(curve: Curve) -> str:
-    return f"{curve.best.rate:g}" + (f" (a tie with {tied_with(curve)})" if curve.tied else "")
+    remarks = [f"the {curve.boundary} tried"] if curve.boundary else []
+    remarks += [f"a tie with {tied_with(curve)}"] if curve.tied else []
+    return f"{curve.best.rate:g}" + (f" ({', '.join(remarks)})" if remarks else "")

@@ -106,6 +106,8 @@ def _repeats(repeats: Repeats) -> str:
 def _runs(arm: Arm) -> str:
     if arm.num_runs < 2:
         return DASH
+    if arm.num_identical == 1:  # a run is identical with itself whatever happens
+        return f"no two of {arm.num_runs}, {arm.num_results} results"
     text = f"{arm.num_identical} of {arm.num_runs}"
     return f"{text} (≤ {percent(arm.bound, 0)} differ)" if arm.reproducible else f"{text}, {arm.num_results} results"
 

@@ -25,18 +25,19 @@ def main(name: str, arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     from analysis.answers import answer, read_rows
     from analysis.page.wording import displayed
-    from analysis.rows.staged import restaged
+    from analysis.rows.staged import of_study
     from lrbench.store import read_study_record
     from lrbench.typed import again
 
     try:
         record = read_study_record(options.folder)
         record["again"] = again(record, options.folder)
-        found = answer(name, restaged(read_rows(options.folder, (name,)), record), record)
+        rows, strays = of_study(read_rows(options.folder, (name,)), record)
+        found = answer(name, rows, record)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    lines = [found.title, ""]
+    lines = [found.title, "", *([textwrap.fill(strays, 100), ""] if strays else [])]
     lines += [textwrap.fill(s, 100, initial_indent="- ", subsequent_indent="  ") for s in found.sentences]
     if len(found.table):
         lines += ["", displayed(found.table).to_string(index=False, max_colwidth=60)]

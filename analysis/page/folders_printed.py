@@ -46,7 +46,7 @@ def _telling(table: pd.DataFrame) -> pd.DataFrame:
     if "where" in table and len(table):
         whole = table["where"] == "all conditions"
         first = table["where"].where(~whole, table["metric"])
-        table = table[["cost_ratio", "cost_ratio_low", "cost_ratio_high", "welch_p", "verdict"]]
+        table = table[["cost_ratio", "cost_ratio_low", "cost_ratio_high", "p", "verdict"]]
         table = pd.concat([first.rename("B over A"), table], axis=1)
         if len(table) > _MOST_PRINTED:
             table = table[whole | table["verdict"].str.match("better|worse")]

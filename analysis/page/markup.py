@@ -96,11 +96,25 @@ def sentences(texts, kind: str) -> Piece:
 def _grouped(texts: list[str]) -> list[tuple[str, list[str]]]:
     """Return [(opening, what follows it)] where sentences in a row open alike, ("", them) where they do not."""
     found = []
-    for opening, group in groupby(texts, key=lambda text: text.partition(": ")[0] if ": " in text else ""):
+    for opening, group in groupby(texts, key=_opening):
         group = list(group)
         several = opening and len(group) > 1
-        found.append((opening, [text.partition(": ")[2] for text in group]) if several else ("", group))
+        found.append((opening, [text[len(opening) + 2 :] for text in group]) if several else ("", group))
     return found
+
+
+def _opening(text: str) -> str:
+    """Return what stands before a sentence's first colon, "" without one; a colon in brackets is part of a level.
+
+    >>> _opening("At model_args={'width': 8}: one.")
+    "At model_args={'width': 8}"
+    """
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if depth <= 0 and text.startswith(": ", place):
+            return text[:place]
+    return ""
 
 
 def paragraph(text: str, kind: str = "") -> Piece:

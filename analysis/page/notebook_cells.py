@@ -14,18 +14,22 @@ from analysis.answers import Answer, read_rows
 from analysis.page import markup
 from analysis.page.markup import Piece
 from analysis.page.wording import count
-from analysis.rows.staged import restaged
+from analysis.rows.staged import of_study
 
 _PNG_DPI = 140  # sharp enough for a notebook, and half the size of the report's
 _CLAIM_COLUMNS = ["id", "statement", "verdict", "seen"]
 
 
 def read(folder: str | Path) -> tuple[pd.DataFrame, dict]:
-    """Return a results folder's rows, with the nested columns that the standing answers read, and its study.json."""
+    """Return the study's own rows, with the nested columns that the standing answers read, and its study.json.
+
+    Of rows of other trials, which are left out, the record says something under "strays".
+    """
     from lrbench.store import read_study_record
 
     record = read_study_record(folder)
-    return restaged(read_rows(folder), record), record
+    rows, strays = of_study(read_rows(folder), record)
+    return rows, {**record, "strays": strays}
 
 
 def question(rows: pd.DataFrame, record: dict) -> None:
@@ -35,6 +39,7 @@ def question(rows: pd.DataFrame, record: dict) -> None:
     often = {1: "once", 2: "twice"}.get(repeats, f"{repeats} times")
     facts = f"{count(len(rows), 'trial')}: {count(seeds, 'seed')}, each run {often}, every time in a new process"
     show(markup.paragraph(f"{study['question']} ({facts}.)", "about"))
+    say(filter(None, [record.get("strays", "")]))
 
 
 def say(texts) -> None:

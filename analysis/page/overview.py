@@ -10,18 +10,18 @@ import pandas as pd
 from analysis.answers import Answer
 from analysis.page.sections import ENVIRONMENT, own_questions
 from analysis.page.wording import count, level
-from analysis.provenance import changed_parts, flag_violations, statuses
+from analysis.provenance import changed_parts, first_error, flag_violations, statuses
 from analysis.rows.arms import comparable
 from analysis.rows.conditions import CUDNN_FLAGS, MACHINE_FACTORS, SEEDS, completed, levels, short_names, varied
 from analysis.rows.lr_plans import plan_violations
-from analysis.rows.planned import Progress, about_strays
+from analysis.rows.planned import Progress
 from analysis.rows.replicates import digested, replicate_pairs
 from analysis.rows.timing import timed
 from analysis.throughput_words import INERT, loaded
 from lrbench.record import STATUSES
 
 _TABLED = ("status", "packed", "samples_per_second", "final_accuracy", "condition_id", *SEEDS, "replicate")
-NOT_KNOWN = Progress(num_trials=0, num_done=0, num_strays=0)
+NOT_KNOWN = Progress(num_trials=0, num_done=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +80,12 @@ def _says_nothing(name: str, rows: pd.DataFrame) -> bool:
 def problems(rows: pd.DataFrame, progress: Progress = NOT_KNOWN) -> tuple[str, ...]:
     """Return what must be known before any finding: what did not hold, what is missing, what became of the trials."""
     if rows.empty:
-        return ("No trial has a row yet: there is nothing to report. Type the command of the study again to run it.",)
+        nothing = "No trial has a row yet: there is nothing to report. Type the command of the study again to run it."
+        return (nothing, *filter(None, [progress.strays]))
     leading = [*flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]
     inert = [INERT] if len(completed(rows)) and flags_say_nothing(rows) else []
-    return (*leading, *_unfinished(progress), statuses(rows), *_about_speed(timed(rows)), *inert)
+    ended = [statuses(rows), *filter(None, [first_error(rows)])]
+    return (*leading, *_unfinished(progress), *ended, *_about_speed(timed(rows)), *inert)
 
 
 def _about_speed(usable: pd.DataFrame) -> list[str]:
@@ -97,7 +99,7 @@ def _unfinished(progress: Progress) -> list[str]:
     found = []
     if missing := progress.num_missing:
         found.append(f"The study is not finished: {count(missing, 'trial')} of {progress.num_trials:,} still to run.")
-    return [*found, *filter(None, [about_strays(progress)])]
+    return [*found, *filter(None, [progress.strays])]
 
 
 def flags_say_nothing(rows: pd.DataFrame) -> bool:

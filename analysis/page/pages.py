@@ -30,7 +30,8 @@ from analysis.rows.planned import progress
 class Page:
     """A study that is being reported: its folder as seen from the report, record, rows, answers; where the report goes.
 
-    `sampled` says of which trials the nested columns were read, where these were not all; "" otherwise.
+    `sampled` says of which trials the nested columns were read, where these were not all, `strays` which rows of the
+    folder are of no trial of the study, and left out; "" otherwise.
     """
 
     folder: str
@@ -39,6 +40,7 @@ class Page:
     answers: dict[str, Answer]
     out: Path
     sampled: str = ""
+    strays: str = ""
     shown: list[str] = field(default_factory=list)
 
     @property
@@ -55,9 +57,9 @@ def read_study(folder: str, out: str, again: str = "") -> Page:
     from lrbench.store import read_study_record
 
     record = {**read_study_record(folder), "again": again}
-    rows, sampled = sections.read(folder, record)
+    rows, sampled, strays = sections.read(folder, record)
     answers = sections.answered(rows, record, sampled)
-    return Page(folder=folder, record=record, rows=rows, answers=answers, out=Path(out), sampled=sampled)
+    return Page(folder=folder, record=record, rows=rows, answers=answers, out=Path(out), sampled=sampled, strays=strays)
 
 
 # ----------------------------------------------------------------------------------------------------- the first page
@@ -100,7 +102,8 @@ def show_contents(page: Page) -> None:
 def show_first_page(page: Page) -> None:
     """Show what must be known first, what the study asks, what to do, the comparisons in one figure, other answers."""
     _show(markup.heading("In short", "summary"))
-    found = overview.first_page(page.rows, page.answers, page.record, progress(page.rows, page.record))
+    at = replace(progress(page.rows, page.record), strays=page.strays)
+    found = overview.first_page(page.rows, page.answers, page.record, at)
     if found.problems:
         _show(markup.sentences(found.problems, "problems"))
     for name, leading in found.own.items():
@@ -110,7 +113,7 @@ def show_first_page(page: Page) -> None:
     for drawn in summary.drawn(page.rows, page.record):
         _figure(page, "summary", drawn)
         _show(markup.paragraph(sections.about_summary(page.rows), "note"))
-        _rows(page, None, way_back("summary", page.rows))
+        _rows(page, None, _way_back(page, "summary"))
     if others := [_in_short(name, page.answers[name], leading) for name, leading in found.others.items()]:
         title = "The other answers" if found.own else "The answers"
         _show(markup.heading(title, "other-answers", 3) + _beside(others))
@@ -122,7 +125,7 @@ def show_first_page(page: Page) -> None:
 def show_conditions(page: Page) -> None:
     """Show one row for each condition; trials that chose a base_lr are counted below and not in it."""
     rows = comparable(page.rows)
-    back, chose = way_back("conditions", rows), len(page.rows) - len(rows)
+    back, chose = _way_back(page, "conditions", rows), len(page.rows) - len(rows)
     _table(page, overview.main_table(rows), replace(back, condition="tuning != 'selection'") if chose else back)
     if chose:
         _show(markup.paragraph(f"{count(chose, 'trial')} that chose a base_lr not counted here.", "note"))
@@ -141,7 +144,7 @@ def show_answer(page: Page, name: str) -> None:
     badge = markup.badge(answer.verdict)
     found = markup.sentences(answer.sentences, "findings")
     _show(badge + found if answer.verdict else found)
-    back = way_back(name, page.rows, sections.metric(page.record, name))
+    back = _way_back(page, name)
     _figure(page, name, answer.figure())
     _table(page, answer.table, back)
     if answer.caveats:
@@ -154,16 +157,23 @@ def show_answer(page: Page, name: str) -> None:
         if drawn is not None:
             _figure(page, name_of, drawn)
         if table is not None:
-            _table(page, table, way_back(name_of, page.rows))
+            _table(page, table, _way_back(page, name_of))
         else:
-            _rows(page, None, way_back(name_of, page.rows))
+            _rows(page, None, _way_back(page, name_of))
 
 
 def show_way_back(page: Page) -> None:
     """Show what the folded lines begin with, and which trials were read whole, where these were not all."""
     if page.sampled:
         _show(markup.paragraph(page.sampled))
-    _show(markup.folded("to start with", f"import lrbench\n\nDIR = {page.folder!r}  # the study's folder, from here"))
+    own = "from analysis.rows.staged import own_rows  # the rows of trials that the study has\n" if page.strays else ""
+    start = f"import lrbench\n{own}\nDIR = {page.folder!r}  # the study's folder, from here"
+    _show(markup.folded("to start with", start))
+
+
+def _way_back(page: Page, name: str, rows: pd.DataFrame | None = None) -> WayBack:
+    back = way_back(name, page.rows if rows is None else rows, sections.metric(page.record, name))
+    return replace(back, among_strays=bool(page.strays))
 
 
 def show_calibration(page: Page) -> None:
@@ -180,7 +190,7 @@ def show_calibration(page: Page) -> None:
 def show_environment(page: Page) -> None:
     """Show what ran where, and every trial that failed."""
     show_answer(page, ENVIRONMENT)
-    _table(page, failures(page.rows), way_back("failures", page.rows))
+    _table(page, failures(page.rows), _way_back(page, "failures"))
 
 
 def _belonging(page: Page, name: str) -> Iterator[tuple[str, object, pd.DataFrame | None, str]]:

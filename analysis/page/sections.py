@@ -17,7 +17,7 @@ from analysis.page.wording import count
 from analysis.rows.arms import comparable
 from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, completed, group_ids, varied
 from analysis.rows.nested import read_nested
-from analysis.rows.staged import restaged
+from analysis.rows.staged import of_study
 from analysis.rows.timing import num_busy
 from analysis.statistics.verdicts import NOT_TESTABLE
 
@@ -54,10 +54,11 @@ PROSE = {
 }
 
 
-def read(folder, record: dict) -> tuple[pd.DataFrame, str]:
-    """Return the rows of a results folder with all that its answers read, and which trials' nested columns were read.
+def read(folder, record: dict) -> tuple[pd.DataFrame, str, str]:
+    """Return the study's own rows with all that its answers read, which trials' nested columns were read, and strays.
 
-    The text is "" where all were. Others have null there, as trials that recorded nothing, and `read_whole` is false.
+    The first text is "" where all were. Others have null there, as trials that recorded nothing, and `read_whole` is
+    false. The second says of which trials rows of the folder are left out; "" where of none.
     """
     from lrbench.record import FLAT
     from lrbench.store import load
@@ -65,15 +66,18 @@ def read(folder, record: dict) -> tuple[pd.DataFrame, str]:
     nested = list(dict.fromkeys(column for name in (*NAMES, *FURTHER) for column in _nested(name)))
     rows = load(folder, columns=FLAT)
     if len(rows) <= MOST_NESTED:
-        return restaged(load(folder, columns=[*FLAT, *nested]), record), ""
+        rows, strays = of_study(load(folder, columns=[*FLAT, *nested]), record)
+        return rows, "", strays
+    rows, strays = of_study(rows, record)
     chosen = earliest(rows, MOST_NESTED)
     deep = read_nested(Path(folder), nested, set(rows["trial_id"][chosen]))
-    rows = restaged(rows.join(deep.set_index("trial_id"), on="trial_id").assign(read_whole=chosen), record)
+    rows = rows.join(deep.set_index("trial_id"), on="trial_id").assign(read_whole=chosen)
     seen = int(chosen.sum())
-    return rows, (
+    said = (
         f"Curves, predictions and digests were read for {seen:,} of {count(len(rows), 'trial')}: the first seeds of "
         "every condition. What is said of them is said of these; times and accuracies are of all."
     )
+    return rows, said, strays
 
 
 def answered(rows: pd.DataFrame, record: dict, sampled: str = "") -> dict[str, Answer]:

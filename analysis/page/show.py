@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from analysis.page.overview import flags_say_nothing, main_table
 from analysis.page.wording import count, displayed
@@ -17,13 +18,14 @@ from analysis.provenance import changed_parts, flag_violations
 from analysis.rows.arms import comparable
 from analysis.rows.conditions import SEEDS, describe, varied
 from analysis.rows.lr_plans import plan_violations
-from analysis.rows.planned import about_strays, progress, strays
+from analysis.rows.planned import progress, strays
 from analysis.rows.selection import selection as selected
-from analysis.rows.staged import restaged
+from analysis.rows.staged import of_study
 from analysis.throughput_words import INERT_SHORT
 from lrbench.record import BY_NAME, PRINTED
 from lrbench.stages import SELECTION
 from lrbench.tuning import Tune, choose
+from lrbench.typed import again
 
 MAX_FAILURES = 20
 _WIDEST = 20  # a text up to this long is not folded
@@ -33,16 +35,14 @@ _LEAST = 24  # a column of whole conditions is not squeezed below this
 
 def print_study(rows: pd.DataFrame, record: dict, folder: Path, console: Console | None = None) -> None:
     """Print what a study asked, how far it is, one line for each condition, and each failed trial with its error."""
-    console, rows = console or Console(), restaged(rows, record)
+    console, (rows, others) = console or Console(), of_study(rows, record)
     console.print(record["study"]["question"], style="bold", markup=False, highlight=False)
     at = progress(rows, record)
     statuses = Counter(rows.loc[~strays(rows, record), "status"].astype(str))
     counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in statuses.items())
     have = "has a row" if at.num_trials == 1 else "have a row"
     console.print(f"{at.num_done} of {count(at.num_trials, 'trial')} {have}: {counts or 'none yet'}", highlight=False)
-    for sentence in filter(
-        None, [about_strays(at), *flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]
-    ):
+    for sentence in filter(None, [others, *flag_violations(rows), *plan_violations(rows), *changed_parts(rows)]):
         console.print(sentence, style="yellow", markup=False, highlight=False)
     for line in _chosen(rows, record):
         console.print(line, markup=False, highlight=False)
@@ -50,22 +50,13 @@ def print_study(rows: pd.DataFrame, record: dict, folder: Path, console: Console
         console.print(line, markup=False, highlight=False)
     if rows.empty:
         console.print(
-            _how_to_run(record["study"]["name"], folder), markup=False, highlight=False, soft_wrap=True
+            f"Run them: {again(record, folder, seeds=True)}", markup=False, highlight=False, soft_wrap=True
         )  # a command that is to be copied is not broken
         return
     if flags_say_nothing(rows):
         console.print(INERT_SHORT, style="yellow")
     console.print(_rich(main_table(comparable(rows)), console.width))
     _print_failures(rows, console)
-
-
-def _how_to_run(name: str, folder: Path) -> str:
-    """What to type to run a study: a built-in one by its name, any other by its file, whose place is not recorded."""
-    from lrbench.study import studies_folder
-
-    if (studies_folder() / f"{name}.toml").is_file():
-        return f"Run them: lrbench run {name} --out {folder}"
-    return f"Run them with the study's file: lrbench run {name}.toml --out {folder}"
 
 
 def _chosen(rows: pd.DataFrame, record: dict) -> list[str]:
@@ -99,7 +90,7 @@ def _print_failures(rows: pd.DataFrame, console: Console) -> None:
         console.print(f"… and {count(len(failed) - MAX_FAILURES, 'more failed trial')}")
 
 
-def _rich(table: pd.DataFrame, width: int) -> Table:
+def _rich(table: pd.DataFrame, width: int) -> Group:
     """Lay the table out so that it reads at this width: a column a factor, or all factors in one column, folded."""
     if "num_completed" in table and (table["num_completed"] == table["num_trials"]).all():
         table = table.drop(columns="num_completed")
@@ -113,14 +104,32 @@ def _rich(table: pd.DataFrame, width: int) -> Table:
     whole = _width(shown)
     if whole > width and len(factors) > 1:
         shown, factors = _stacked(shown, factors), ["condition"]
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, caption=caption, caption_justify="left")
+    shown, left_out = _fitting(shown, factors, width)
+    if left_out:
+        what = f"{count(len(left_out), 'column')} not shown, for which this terminal is too narrow: "
+        caption = "\n".join(filter(None, [caption, what + ", ".join(name.replace("_", " ") for name in left_out)]))
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in shown.columns:
-        least = _LEAST if name == "condition" else _column_width(shown, name)
+        least = _least(shown, name)
         justify = "left" if name in factors else "right"
         grid.add_column(_heading(shown, name), justify=justify, overflow="fold", min_width=least)
     for record in shown.itertuples(index=False):
         grid.add_row(*(str(value) for value in record))
-    return grid
+    # a caption of the table's own would be folded to its width, and lose a letter where it is
+    return Group(grid, *([Text(caption, style="italic dim")] if caption else []))
+
+
+def _fitting(shown: pd.DataFrame, factors: list[str], width: int) -> tuple[pd.DataFrame, list[str]]:
+    """Drop what was measured, column by column from the right, until the rest fits; return the names of those too."""
+    left_out: list[str] = []
+    while sum(_least(shown, name) + 1 for name in shown.columns) + 1 > width and len(shown.columns) > len(factors) + 1:
+        left_out.insert(0, str(shown.columns[-1]))
+        shown = shown.drop(columns=left_out[0])
+    return shown, left_out
+
+
+def _least(shown: pd.DataFrame, name: str) -> int:
+    return _LEAST if name == "condition" else _column_width(shown, name)
 
 
 def _stacked(shown: pd.DataFrame, factors: list[str]) -> pd.DataFrame:

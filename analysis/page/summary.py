@@ -127,11 +127,13 @@ def _as_percent(estimate: Estimate) -> Estimate:
 
 def _title(found: list[Compared]) -> str:
     """State what was found in the first setting of the first question: who is told apart from the baseline, if any."""
-    first = [one.comparison for one in found if one.setting is found[0].setting]
     setting, factor = found[0].setting, found[0].question.factor
-    names = called(factor, [setting.baseline, *(c.a for c in first)])
+    names = called(factor, setting.arms)
+    first = [one.comparison for one in found if one.setting is setting and not one.comparison.is_one]
     label, baseline = setting.metric.label, names[setting.baseline]
     where = f" ({_heading(setting)})" if any(one.setting is not setting for one in found) and _heading(setting) else ""
+    if not first:
+        return f"{listed([names[arm] for arm in setting.alike[0]])} are one schedule here{where}"
     for word in (BETTER, WORSE):
         told = [c for c in first if c.verdict == word and not c.disputed]
         if len(told) == 1:

@@ -31,17 +31,23 @@ _EVERY = ("provenance", "conditions", "tuning", "time_to_target")  # these look 
 
 @dataclass(frozen=True, kw_only=True)
 class WayBack:
-    """Rows, by a line of Python that gives them: a condition (none: all rows), the nested column that it reads."""
+    """Rows, by a line of Python that gives them: a condition (none: all rows), the nested column that it reads.
+
+    `among_strays` says that the folder has rows of other trials than the study's too, which the line leaves out.
+    """
 
     condition: str
     nested: str
     num_rows: int
+    among_strays: bool = False
 
     @property
     def line(self) -> str:
         """The line, to be typed where DIR is the study's folder."""
         columns = f", columns=[*lrbench.record.FLAT, {self.nested!r}]" if self.nested else ""
-        return f"rows = lrbench.load(DIR{columns}){_query(self.condition)}  # {count(self.num_rows, 'row')}"
+        rows = f"lrbench.load(DIR{columns})"
+        rows = f"own_rows({rows}, DIR)" if self.among_strays else rows
+        return f"rows = {rows}{_query(self.condition)}  # {count(self.num_rows, 'row')}"
 
 
 def way_back(name: str, rows: pd.DataFrame, metric: str = "") -> WayBack:
@@ -95,7 +101,8 @@ def _is(name: str, value) -> str:
 
 def _query(condition: str) -> str:
     engine = ', engine="python"' if "na()" in condition else ""
-    return f'.query("{condition}"{engine})' if condition else ""
+    quoted = repr(condition) if '"' in condition else f'"{condition}"'  # a level may hold quotes of both kinds
+    return f".query({quoted}{engine})" if condition else ""
 
 
 def _chosen(rows: pd.DataFrame, condition: str) -> pd.DataFrame:

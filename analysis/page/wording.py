@@ -89,6 +89,32 @@ def seconds(value: float) -> str:
     return f"{int(value // 3600)} h {round(value % 3600 / 60)} min"
 
 
+def p_value(value: float) -> str:
+    """Return a p-value; with a digit more where three would round it to the 5% that it lies on one side of.
+
+    >>> p_value(0.0234), p_value(0.0496), p_value(0.05), p_value(0.04999999), p_value(0.0004)
+    ('0.023', '0.0496', '0.050', 'just below 0.05', '< 0.001')
+    """
+    if value < 0.001:
+        return "< 0.001"
+    text = f"{value:.3f}"
+    if text != "0.050" or value == 0.05:
+        return text
+    finer = f"{value:.4f}"
+    beside = "just below 0.05" if value < 0.05 else "just above 0.05"
+    return beside if finer == "0.0500" else finer
+
+
+def equals_p(value: float) -> str:
+    """Return a p-value as it stands after "p".
+
+    >>> equals_p(0.0234), equals_p(0.0496), equals_p(0.0004)
+    ('= 0.023', '= 0.0496', '< 0.001')
+    """
+    text = p_value(value)
+    return f"= {text}" if text[0].isdigit() else text
+
+
 def count(amount: int, noun: str, plural: str = "") -> str:
     """Return an amount with its noun.
 
@@ -148,7 +174,7 @@ _BY_SUFFIX = {
     "_sd": lambda value: points(value).lstrip("+"),
     "_seconds": seconds,
     "_ratio": lambda value: f"{value:.3f}",
-    "_p": lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
+    "_p": lambda value: p_value(value),
 }
 _INTERVAL = ("_low", "_high")
 

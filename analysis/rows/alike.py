@@ -26,3 +26,8 @@ def applied_alike(rows: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
         applied = frozenset(zip(part["unit"], part["applied_lr_sha256"].astype(str), strict=True))
         groups.setdefault(applied, []).append(str(arm))
     return tuple(tuple(arms) for arms in groups.values() if len(arms) > 1)
+
+
+def under_another_name(rows: pd.DataFrame, baseline: str) -> set[str]:
+    """Return the arms that are the baseline under another name: no comparison with it can tell them apart."""
+    return {arm for arms in applied_alike(rows) if baseline in arms for arm in arms if arm != baseline}

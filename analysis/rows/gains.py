@@ -27,6 +27,7 @@ class Gain:
 
     `default` and `tuned` are (seeds,) means by seed, of all trials that completed. `unchanged` says that the default is
     what was chosen: then there is nothing to compare. `failed` counts the trials that failed, (default, tuned).
+    `family` is the number of schedulers that share the level of the test.
     """
 
     choice: Choice
@@ -36,6 +37,7 @@ class Gain:
     unchanged: bool
     failed: tuple[int, int]
     corrected_p: float = 1.0
+    family: int = 1
 
     @property
     def arm(self) -> str:
@@ -44,7 +46,8 @@ class Gain:
     @property
     def judgement(self) -> Judgement:
         """Whether it is better tuned, by more than the noise; the margin is one seed SD of the default's."""
-        return judge(self.differences, margin=seed_sd(self.default), corrected_p=self.corrected_p)
+        margin = seed_sd(self.default)
+        return judge(self.differences, margin=margin, corrected_p=self.corrected_p, family=self.family)
 
     @property
     def interval_90(self) -> Estimate:
@@ -89,7 +92,10 @@ def gains(rows: pd.DataFrame, choices: list[Choice]) -> list[Gain]:
     found = [gain for choice in choices if (gain := _gain(rows, choice)) is not None]
     tested = [gain for gain in found if not gain.unchanged]
     corrected = iter(holm([paired_p(gain.differences) for gain in tested]))
-    return [gain if gain.unchanged else replace(gain, corrected_p=float(next(corrected))) for gain in found]
+    family = len(tested)
+    return [
+        gain if gain.unchanged else replace(gain, corrected_p=float(next(corrected)), family=family) for gain in found
+    ]
 
 
 def orders(found: list[Gain]) -> list[Orders]:

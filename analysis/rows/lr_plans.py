@@ -1,12 +1,13 @@
 """Was the planned learning rate applied? What each trial found when it held its own rates to the schedule's formula.
 
-The judging is the trial's (`lrbench.lr_plan`); here it is counted and said. Rows of an older schema say nothing.
+The judging is the trial's (`lrbench.lr_plan`); here it is counted and said, of every row that is given, those that
+diverged and those that chose a base_lr too. Rows of an older schema say nothing.
 """
 
 import pandas as pd
 
 from analysis.page.wording import count, number
-from analysis.rows.conditions import completed, short_names
+from analysis.rows.conditions import short_names
 
 HELD = "as planned"
 UNKNOWN = "no closed form"  # a scheduler class of the user's own
@@ -38,12 +39,15 @@ def plan_sentences(rows: pd.DataFrame) -> list[str]:
     if len(held):
         exact = int(held["lr_plan_bit_equal"].astype(bool).sum())
         worst = float(held["lr_plan_max_relative_error"].max())
-        trials = "every trial" if len(held) == len(known) else f"{len(held):,} of {len(known):,} trials"
+        every = "every trial" if len(judged) == len(rows) else "every trial that was held to it"
+        trials = every if len(held) == len(known) else f"{len(held):,} of {len(known):,} trials"
         rest = "" if exact == len(held) else f"; the largest relative difference is {number(worst)}, torch's rounding"
         sentences.append(
             f"Held to a closed form written apart from torch, {trials} applied the planned rate "
             f"at every optimizer step and parameter group ({exact:,} of {len(held):,} to the bit{rest})."
         )
+    if num := (len(rows) - len(judged) if len(judged) else 0):
+        sentences.append(f"{count(num, 'trial')} ended without being held to it, so nothing is known of their rates.")
     if num := len(judged) - len(known):
         sentences.append(f"{count(num, 'trial')} used a scheduler class that has no closed form to be held to.")
     return sentences
@@ -52,5 +56,4 @@ def plan_sentences(rows: pd.DataFrame) -> list[str]:
 def _judged(rows: pd.DataFrame) -> pd.DataFrame:
     if "lr_plan" not in rows:
         return rows.assign(lr_plan=None)[:0]
-    done = completed(rows)
-    return done[done["lr_plan"].notna()]
+    return rows[rows["lr_plan"].notna()]

@@ -1,34 +1,36 @@
 """Which rows belong to the study as it stands now? A folder keeps the rows of trials that the study no longer has.
 
-What this does *not* do: leave such rows out. They are results all the same; only what is still to run is counted
-without them.
+Tables, answers and looks are about the study's own trials (`analysis.rows.staged` leaves the others out), and what was
+left out is said in one sentence. What this does *not* do: delete a row, or leave one out.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 from pydantic import ValidationError
 
-from analysis.rows.staged import EARLIER
+from analysis.page.wording import count, level, listed
+from analysis.rows.conditions import FACTORS
 from lrbench.errors import InputError
 from lrbench.factors import SEEDS
 from lrbench.grid import product
-from lrbench.stages import SELECTION, TUNED, possible, reached
+from lrbench.stages import possible, reached, selection_of
 from lrbench.study import Study, condition
+
+_MOST_LEVELS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How many trials the study has, how many of them have a row, and how many rows it has no use for.
+    """How many trials the study has, how many of them have a row, and what is said of rows of other trials.
 
-    Rows that a later stage may need, of a rate that may yet be chosen, are neither. `num_earlier` of the strays chose a
-    rate or were chosen before [tune] was changed.
+    Rows that a later stage may need, of a rate that may yet be chosen, are neither.
     """
 
     num_trials: int
     num_done: int
-    num_strays: int
-    num_earlier: int = 0
+    strays: str = ""
 
     @property
     def num_missing(self) -> int:
@@ -37,14 +39,19 @@ class Progress:
 
 def progress(rows: pd.DataFrame, record: dict) -> Progress:
     """Return how far a study is; `record` is its study.json."""
-    others = rows[strays(rows, record)]
-    num_done = len(rows) - len(others)
-    if len(others) and record["study"].get("tune"):
+    num_done = int((~strays(rows, record)).sum())
+    said = about_strays(rows, useless(rows, record), record) if num_done < len(rows) else ""
+    return Progress(num_trials=record["num_trials"], num_done=num_done, strays=said)
+
+
+def useless(rows: pd.DataFrame, record: dict) -> pd.Series:
+    """Return for each row whether the study has no use for it: no trial of it, nor one that a later stage may need."""
+    others = strays(rows, record)
+    if others.any() and record["study"].get("tune"):
         study = Study(**record["study"])
         later = {name for device in _devices(rows) for name in reached(study, device, rows).later()}
-        others = others[~others["trial_id"].isin(later)]
-    num_earlier = int(others["tuning"].isin((SELECTION, TUNED, EARLIER)).sum()) if len(others) else 0
-    return Progress(num_trials=record["num_trials"], num_done=num_done, num_strays=len(others), num_earlier=num_earlier)
+        others &= ~rows["trial_id"].isin(later)
+    return others
 
 
 def strays(rows: pd.DataFrame, record: dict) -> pd.Series:
@@ -52,13 +59,14 @@ def strays(rows: pd.DataFrame, record: dict) -> pd.Series:
 
     A study that leaves the device to the machine has its trials on every device that rows ran on; one that tunes or
     looks has those of every stage, the seeds of looks that are not yet taken among them. Where this
-    installation cannot read the study (its scheduler is of a newer torch, say) no row counts as a stray.
+    installation cannot read the study (its scheduler is of a newer torch, or study.json of an older form) no row counts
+    as a stray.
     """
     nothing = pd.Series(False, index=rows.index)
     try:
         study = Study(**record["study"])
         own = (_in_stages if study.tune else _in_grid)(study, rows)
-    except (InputError, ValidationError):
+    except (InputError, ValidationError, KeyError, TypeError):
         return nothing
     return nothing if rows.empty else ~own
 
@@ -92,14 +100,48 @@ def _devices(rows: pd.DataFrame) -> list[str]:
     return [*rows["device"].dropna().astype(str).unique()]
 
 
-def about_strays(progress: Progress) -> str:
-    """Say how many rows are of other trials; "" where none is."""
-    if not progress.num_strays:
+def about_strays(rows: pd.DataFrame, others: pd.Series, record: dict) -> str:
+    """Say how many rows are of trials that the study does not have, and of which; "" where none. `others` is a mask.
+
+    >>> about_strays(pd.DataFrame({"seed": [0]}), pd.Series([False]), {})
+    ''
+    """
+    if not others.any():
         return ""
-    one = progress.num_strays == 1
-    what = "1 row is of a trial" if one else f"{progress.num_strays:,} rows are of trials"
-    where, earlier = "in the tables all the same", "of an earlier choice of rates, and in no comparison"
-    where = f"{'it is' if one else 'they are'} {earlier if progress.num_earlier == progress.num_strays else where}"
-    if 0 < progress.num_earlier < progress.num_strays:
-        where = f"{progress.num_earlier:,} are {earlier}; the others are in the tables all the same"
-    return f"{what} that the study no longer has; {where}."
+    gone, one = rows[others], int(others.sum()) == 1
+    what = "1 row is of a trial" if one else f"{len(gone):,} rows are of trials"
+    where = (
+        f"{'it is' if one else 'they are'} in nothing that is said here, and {'stays' if one else 'stay'} in the folder"
+    )
+    which = "; ".join(_foreign(gone, rows[~others], record)) or "its levels, combined otherwise"
+    return (
+        f"{what} that the study no longer has ({which}): {where}, where lrbench.load shows {'it' if one else 'them'}."
+    )
+
+
+def _foreign(gone: pd.DataFrame, own: pd.DataFrame, record: dict) -> list[str]:
+    """Say in which levels these rows are not the study's: "epochs = 2", factor by factor."""
+    study = Study(**record["study"])
+    said = []
+    names = [name for name in study.grid if name not in SEEDS]
+    points = [condition({**study.fixed, **point}, "auto") for point in product(study.grid, names)]
+    points += selection_of(study, "auto").blocks[0] if study.tune else []
+    labels = [trial.labels() for trial in points]
+    for name in FACTORS:
+        known = {"auto"} if name == "device" else {level(label[name]) for label in labels if name in label}
+        known |= {level(value) for value in own[name].astype(object).unique()} | ({"off"} if "off" in known else set())
+        there = [value for value in gone[name].astype(object).map(level).unique() if value not in known]
+        said += [f"{name} = {_some(there)}"] if there and known else []
+    levels = {name: {*study.grid.get(name, [study.fixed.get(name, 0)])} for name in ("seed",)}
+    levels["seed"] |= {*(study.tune.seeds if study.tune else ())}
+    levels["replicate"] = {*range(study.replicates)}
+    for name, known in levels.items():
+        there = sorted({*gone[name].dropna().astype(int)} - known - {*own[name].dropna().astype(int)})
+        said += [f"{name} = {_some(there)}"] if there else []
+    return said
+
+
+def _some(levels: Iterable) -> str:
+    shown = [str(each) for each in levels]
+    more = len(shown) - _MOST_LEVELS
+    return listed([*shown[:_MOST_LEVELS], *([count(more, "other")] if more > 0 else [])])

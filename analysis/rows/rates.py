@@ -123,6 +123,17 @@ class Curve:
         return self.good[0] is self.points[0] or self.good[-1] is self.points[-1]
 
     @property
+    def nothing_completed(self) -> bool:
+        """Whether no trial completed that was to tell the best rate: then there is none, and `best` is the first."""
+        return not any(len(point.values) for point in self.points)
+
+    @property
+    def ties_at_edge(self) -> bool:
+        """Whether the best rate lies inside those tried and did no better than one at an edge of them."""
+        ends = {self.points[0].rate, self.points[-1].rate}
+        return not self.boundary and len(self.points) > 1 and any(rate in ends for rate, _ in self.tied)
+
+    @property
     def num_failed(self) -> int:
         return sum(point.num_failed for point in self.points)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.page.wording import known
+from analysis.rows.alike import under_another_name
 from analysis.rows.conditions import completed
 from analysis.rows.seed_tables import Part, parts
 from analysis.statistics.intervals import Estimate, clopper_pearson, holm, paired_p
@@ -23,8 +24,9 @@ class Arm:
     """One scheduler's trials, one a seed: (seeds,) each.
 
     `times` are to the target; infinity where training ended or diverged without it; where a crash cut it off before,
-    the time up to then (censored), counted by `num_cut_off`. `spent` are to the target or else to the end of training,
-    which a trial that diverged is taken to have been trained to; nan where a crash cut it off before.
+    the time up to then (censored), counted by `num_cut_off`. `ends` are of the training itself, which a trial that
+    diverged is taken to have gone through; nan where a crash cut it off before. `spent` are to the target or else to
+    that end.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Arm:
     times: np.ndarray
     reached: np.ndarray
     spent: np.ndarray
+    ends: np.ndarray
     num_diverged: int
     num_cut_off: int
 
@@ -49,10 +52,11 @@ class Race:
     """The schedulers at one setting, in one unit ("epochs" or "s"), to one target. `end` is that of a whole training.
 
     `gaps` are what an arm spent less what the baseline did, (shared seeds,): their mean is the difference of restricted
-    means (Royston and Parmar, Stat. Med. 30, 2011), every trial restricted to its own training. `num_reached` is on how
-    many of those seeds the arm got there, and on how many the baseline did: an arm that misses the target more often
-    may have the smaller restricted mean and be no quicker. `corrected_p` belongs to the gaps, Holm's over the arms and
-    both units of a setting: seconds and epochs ask the same question twice.
+    means (Royston and Parmar, Stat. Med. 30, 2011), both trials of a seed restricted to the longer of their trainings:
+    else one that misses the target on a faster run would be the quicker one. `hits` are whether the arm got there and
+    whether the baseline did, (shared seeds, 2): an arm that misses the target more often may have the smaller
+    restricted mean and be no quicker. `corrected_p` belongs to the gaps, Holm's over the arms and both units of a
+    setting: seconds and epochs ask the same question twice.
     """
 
     part: Part
@@ -61,12 +65,23 @@ class Race:
     end: float
     arms: tuple[Arm, ...]
     gaps: dict[str, np.ndarray]
-    num_reached: dict[str, tuple[int, int]]
+    hits: dict[str, np.ndarray]
     corrected_p: dict[str, float]
 
     @property
     def baseline(self) -> str:
         return self.part.baseline
+
+    @property
+    def num_reached(self) -> dict[str, tuple[int, int]]:
+        """On how many of the shared seeds each arm got there, and the baseline."""
+        return {name: (int(both[:, 0].sum()), int(both[:, 1].sum())) for name, both in self.hits.items()}
+
+    def num_alike(self, name: str) -> int:
+        """On how many seeds an arm took exactly as long as the baseline; 0 unless on all on which either got there."""
+        gap, hits = self.gaps[name], self.hits[name]
+        alike = len(gap) > 1 and not gap.any() and (hits[:, 0] == hits[:, 1]).all()
+        return int(hits[:, 0].sum()) if alike else 0
 
     @property
     def fastest(self) -> Arm:
@@ -84,6 +99,7 @@ def races(rows: pd.DataFrame, record: dict | None = None, target: float = 0.0) -
         trials = part.first_trials()
         trials = trials[[name for name in _READ if name in trials]]  # it is split by arm
         trials = trials[trials["val_accuracy_curve"].notna() | (trials["status"] != "completed")]
+        trials = trials[~trials["arm"].isin(under_another_name(part.rows, part.baseline))]  # no race against itself
         if not known(goal) or trials.empty:
             continue
         units = ("epochs", "s") if _timed(trials) else ("epochs",)
@@ -96,8 +112,15 @@ def default_target(part: Part) -> float:
 
     Of an even number of seeds it is the lower of the two in the middle, so that it is an accuracy that was met.
     """
+    return middle_finals(part)[0]
+
+
+def middle_finals(part: Part) -> tuple[float, float]:
+    """Return the two middle ones over seeds of the baseline's final validation accuracies: one twice where the number
+    of seeds is odd; nan where there are none."""
     finals = np.sort(part.table("final_val_accuracy")[part.baseline].dropna().to_numpy(dtype=float))
-    return float(finals[(len(finals) - 1) // 2]) if len(finals) else math.nan
+    num = len(finals)
+    return (float(finals[(num - 1) // 2]), float(finals[num // 2])) if num else (math.nan, math.nan)
 
 
 def _timed(trials: pd.DataFrame) -> bool:
@@ -124,9 +147,17 @@ def _race(part: Part, trials: pd.DataFrame, target: float, unit: str) -> Race:
     arms = [_arm(name, trials[trials["arm"] == name], target, unit, whole) for name in part.arms]
     found = tuple(arm for arm in arms if len(arm.times))
     pairs = _pairs(found, part.baseline)
-    gaps = {name: (both["spent"] - both["spent_baseline"]).to_numpy() for name, both in pairs.items()}
-    hits = {name: (int(both["reached"].sum()), int(both["reached_baseline"].sum())) for name, both in pairs.items()}
-    return Race(part=part, target=target, unit=unit, end=whole, arms=found, gaps=gaps, num_reached=hits, corrected_p={})
+    gaps = {name: _gaps(both) for name, both in pairs.items()}
+    hits = {name: both[["reached", "reached_baseline"]].to_numpy(dtype=bool) for name, both in pairs.items()}
+    return Race(part=part, target=target, unit=unit, end=whole, arms=found, gaps=gaps, hits=hits, corrected_p={})
+
+
+def _gaps(both: pd.DataFrame) -> np.ndarray:
+    """Return what the arm spent less what the baseline did; one that missed counts with the longer training of the
+    two."""
+    longer = both[["ends", "ends_baseline"]].max(axis=1)
+    spent, base = (both[f"spent{of}"].where(both[f"reached{of}"].astype(bool), longer) for of in ("", "_baseline"))
+    return (spent - base).to_numpy(dtype=float)
 
 
 def _corrected(setting: list[Race]) -> list[Race]:
@@ -144,7 +175,7 @@ def _whole_training(trials: pd.DataFrame, unit: str) -> float:
 
 
 def _arm(name: str, trials: pd.DataFrame, target: float, unit: str, whole: float) -> Arm:
-    times, reached, spent = [], [], []
+    times, reached, spent, ends = [], [], [], []
     for row in trials.to_dict("records"):
         curve, seconds = row["val_accuracy_curve"], row.get("train_seconds_curve")
         known_curve = curve is not None and len(curve) > 0 and (unit == "epochs" or seconds is not None)
@@ -154,7 +185,9 @@ def _arm(name: str, trials: pd.DataFrame, target: float, unit: str, whole: float
         # seconds to the end differ from trial to trial: censored there, a fast trial would leave the share too early
         times.append(when if met or lost else math.inf)
         reached.append(met)
-        spent.append(math.nan if lost else whole if row["status"] == "diverged" else when)
+        end = whole if row["status"] == "diverged" else _end(curve, seconds, unit) if known_curve else 0.0
+        ends.append(math.nan if lost else end)
+        spent.append(math.nan if lost else when if met else end)
     statuses = trials["status"].astype(object)
     return Arm(
         name=name,
@@ -162,14 +195,22 @@ def _arm(name: str, trials: pd.DataFrame, target: float, unit: str, whole: float
         times=np.array(times, dtype=float),
         reached=np.array(reached, dtype=bool),
         spent=np.array(spent, dtype=float),
+        ends=np.array(ends, dtype=float),
         num_diverged=int((statuses == "diverged").sum()),
         num_cut_off=int(np.isnan(spent).sum()),
     )
 
 
+def _end(curve, seconds, unit: str) -> float:
+    return float(seconds[-1]) if unit == "s" else float(len(curve))
+
+
 def _pairs(arms: tuple[Arm, ...], baseline: str) -> dict[str, pd.DataFrame]:
-    """Return each arm beside the baseline (spent, reached, …_baseline), on the seeds on which both are known."""
-    tables = {arm.name: pd.DataFrame({"spent": arm.spent, "reached": arm.reached}, index=arm.units) for arm in arms}
+    """Return each arm beside the baseline (spent, ends, reached, …_baseline), on the seeds on which both are known."""
+    tables = {
+        arm.name: pd.DataFrame({"spent": arm.spent, "ends": arm.ends, "reached": arm.reached}, index=arm.units)
+        for arm in arms
+    }
     if baseline not in tables:
         return {}
     base = tables.pop(baseline).add_suffix("_baseline")

@@ -6,6 +6,7 @@ do: word findings or draw (`analysis.reproducibility` does).
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ import pandas as pd
 from analysis.rows.conditions import MACHINE_FACTORS, SEEDS, completed, describe, group_ids, levels, paired, varied
 from analysis.statistics.intervals import Estimate, clopper_pearson, mismatch_bound, pooled_sd
 from analysis.statistics.nested import seeds_and_runs
+
+_CHUNK = 2048  # images that are looked at together: all at once would copy the predictions of a large study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,37 @@ def churn(pairs: pd.DataFrame) -> float:
     return float(np.mean(shares)) if shares else math.nan
 
 
+def disagreement(rows: pd.DataFrame, group: pd.Series) -> float:
+    """Return the share of test predictions in which two rows of one group differ, the mean over all such pairs of rows.
+
+    nan where no two rows of a group have as many. Pairs are counted, not made: of n rows that say the same of an image
+    there are n (n - 1) / 2.
+    """
+    differing = num_pairs = 0.0
+    if "predictions" not in rows:
+        return math.nan
+    known = rows["predictions"].notna()
+    lengths = rows.loc[known, "predictions"].map(len)
+    for _, part in rows.loc[known, "predictions"].groupby([group[known], lengths], sort=False):
+        n, num_images = len(part), len(part.iloc[0])
+        if n < 2 or not num_images:
+            continue
+        pairs = n * (n - 1) / 2
+        num_pairs += pairs
+        differing += pairs - sum(_equal_pairs(part, start) for start in range(0, num_images, _CHUNK)) / num_images
+    return differing / num_pairs if num_pairs else math.nan
+
+
+def _equal_pairs(predictions: pd.Series, start: int) -> int:
+    """How many pairs of runs say the same, summed over some of the images."""
+    classes = np.sort(np.stack([np.asarray(values)[start : start + _CHUNK] for values in predictions]), axis=0)
+    equal, alike = 0, np.zeros(classes.shape[1], dtype=np.int64)  # how many runs before this one say the same
+    for last, here in pairwise(classes):
+        alike = np.where(here == last, alike + 1, 0)
+        equal += int(alike.sum())
+    return equal
+
+
 def max_difference(pairs: pd.DataFrame) -> float:
     """Return the largest difference of a probe logit within a pair; nan where there is none to compare."""
     found = [float(np.max(np.abs(a - b))) for a, b in _arrays(pairs, "probe_logits") if len(a)]
@@ -132,7 +166,8 @@ def _plain(value):
 
 
 def _cell(factors: dict, rows: pd.DataFrame) -> Cell:
-    pairs, neighbours = replicate_pairs(rows), seed_pairs(rows)
+    pairs = replicate_pairs(rows)
+    first = rows.sort_values("replicate", kind="stable").drop_duplicates("content")  # a run a seed
     different = pairs[pairs["weights_sha256"] != pairs["weights_sha256_second"]]
     kernels = different[different["kernel_fingerprint"].notna() & different["kernel_fingerprint_second"].notna()]
     measured = rows[rows["final_accuracy"].notna()]
@@ -150,6 +185,6 @@ def _cell(factors: dict, rows: pd.DataFrame) -> Cell:
         run_degrees=degrees,
         seed_sd=seeds_and_runs(accuracy, content, group_ids(measured, ("condition_id",))).seed.value,
         run_churn=churn(pairs),
-        seed_churn=churn(neighbours),
+        seed_churn=disagreement(first, group_ids(first, ("condition_id",))),
         max_logit_difference=max_difference(pairs),
     )

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.page.wording import known
+from analysis.rows.alike import under_another_name
 from analysis.rows.conditions import completed, group_ids
 from analysis.rows.outcomes import Outcomes
 from analysis.rows.seed_tables import Part, parts
 from analysis.statistics.dispersion import Dispersion, compare_spreads
-from analysis.statistics.intervals import holm
+from analysis.statistics.intervals import holm, no_spread
 from analysis.statistics.luck import Luck, labels_of, luck
 from analysis.statistics.nested import Components, seeds_and_runs
 
@@ -51,10 +52,14 @@ def _of_part(part: Part) -> list[Source]:
     runs = runs[(runs["status"] == "completed") & runs["final_accuracy"].notna()]
     table = runs.pivot_table(index="unit", columns="arm", values="final_accuracy", observed=True)
     labels = _labels(runs)
+    # the baseline's schedule under another name is no other scheduler
+    same = {part.baseline, *under_another_name(part.rows, part.baseline)}
+    others = [arm for arm in table if arm not in same] if part.baseline in table else []
+    pairs = {arm: shared for arm in others if len(shared := table[[arm, part.baseline]].dropna()) > 2}
+    family = sum(not (no_spread(pair[arm]) or no_spread(pair[part.baseline])) for arm, pair in pairs.items())
     against = {
-        arm: compare_spreads(shared[arm], shared[part.baseline], paired=True)
-        for arm in table
-        if arm != part.baseline and part.baseline in table and len(shared := table[[arm, part.baseline]].dropna()) > 2
+        arm: compare_spreads(shared[arm], shared[part.baseline], paired=True, family=max(1, family))
+        for arm, shared in pairs.items()
     }
     testable = {arm: found.p for arm, found in against.items() if known(found.p)}
     corrected = dict(zip(testable, map(float, holm(list(testable.values()))), strict=True))

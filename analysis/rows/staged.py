@@ -1,13 +1,17 @@
-"""Which part has each row in a study with [tune], as it stands now? A row keeps the part it had when it ran.
+"""The rows of a study as it stands now: those of its own trials, each with the part that it has by now.
 
-Where [tune] was changed, or seeds were added, another rate may be chosen: a row that was "tuned" is of an earlier
-choice then, and one of the default may be both. What this does *not* do: choose (`lrbench.tuning`), or leave rows out
-(`analysis.rows.arms.comparable` does).
+A folder keeps the rows of trials that the study no longer has; they are left out here, and nowhere else. A row keeps
+the part that it had when it ran. Where [tune] was changed, or seeds were added, another rate may be chosen: a row that
+was "tuned" is of an earlier choice then, and one of the default may be both. What this does *not* do: choose
+(`lrbench.tuning`), or leave out the trials that chose (`analysis.rows.arms.comparable` does).
 """
+
+from pathlib import Path
 
 import pandas as pd
 from pydantic import ValidationError
 
+from analysis.rows.planned import about_strays, useless
 from lrbench.errors import InputError
 from lrbench.stages import BOTH, DEFAULT, SELECTION, TUNED, reached
 from lrbench.study import Study
@@ -15,12 +19,33 @@ from lrbench.study import Study
 EARLIER = "of an earlier choice"  # stands in no folder: what chose, or was chosen, before the study was changed
 
 
-def restaged(rows: pd.DataFrame, record: dict) -> pd.DataFrame:
-    """Return the rows with the column `tuning` as the study has it now; those of a study without [tune] as they are.
+def own_rows(rows: pd.DataFrame, folder: str | Path) -> pd.DataFrame:
+    """Return of the rows of a results folder those of the trials that its study has, as every table has them."""
+    from lrbench.store import read_study_record
 
-    Trials that the study no longer has stay what they were, but for what was chosen: that is EARLIER. `record` is the
+    return restaged(rows, read_study_record(folder))
+
+
+def of_study(rows: pd.DataFrame, record: dict) -> tuple[pd.DataFrame, str]:
+    """Return the rows of the study's own trials (`restaged`), and what is to be said of the others; "" without any."""
+    others = useless(rows, record)
+    return _with_parts(_without(rows, others), record), about_strays(rows, others, record)
+
+
+def restaged(rows: pd.DataFrame, record: dict) -> pd.DataFrame:
+    """Return the rows of the study's own trials, with the column `tuning` as the study has it now.
+
+    Rows that a later stage may need stay, and what chose or was chosen among them is EARLIER. `record` is the
     study.json. Where this installation cannot read the study (its scheduler is of a newer torch, say) all stays.
     """
+    return _with_parts(_without(rows, useless(rows, record)), record)
+
+
+def _without(rows: pd.DataFrame, others: pd.Series) -> pd.DataFrame:
+    return rows[~others].reset_index(drop=True) if others.any() else rows
+
+
+def _with_parts(rows: pd.DataFrame, record: dict) -> pd.DataFrame:
     if not record.get("study", {}).get("tune") or rows.empty:
         return rows
     try:

@@ -20,8 +20,9 @@ LEVEL = 0.05
 class Dispersion:
     """How much wider one arm scatters than another, p of "they scatter alike", and the ratio that could be seen.
 
-    `detectable` is the smallest true ratio above 1 that so many normal values show four times in five at 5 %; its
-    inverse the largest below 1. Where an arm shows no spread the ratio is 0 or nan, and p nan: counts say more then.
+    `detectable` is the smallest true ratio above 1 that so many normal values show four times in five, at the level
+    that its family leaves to it; its inverse the largest below 1. Where an arm shows no spread the ratio is 0 or nan,
+    and p nan: counts say more then.
     """
 
     ratio: Estimate
@@ -34,9 +35,10 @@ class Dispersion:
         return self.p < LEVEL
 
 
-def compare_spreads(a, b, paired: bool) -> Dispersion:
+def compare_spreads(a, b, paired: bool, family: int = 1) -> Dispersion:
     """Is a noisier than b? (n,), (m,) → Dispersion; paired where value i of both is of one seed.
 
+    `family` comparisons share the level: for what could have been seen. The p is not corrected.
     Brown and Forsythe's test, for pairs or not, and the interval that it implies (`spread_ratio`). Of equal spreads at
     6 to 30 seeds it calls at most 6 % different in normal, heavy-tailed and skewed noise, correlated or not, where
     Pitman and Morgan's calls up to 30 %.
@@ -47,7 +49,7 @@ def compare_spreads(a, b, paired: bool) -> Dispersion:
         return Dispersion(ratio=ratio, p=math.nan, detectable=math.inf, paired=paired)
     tied = float(np.corrcoef(a, b)[0, 1]) if paired else 0.0
     p = spread_p(a, b) if paired else brown_forsythe_p(a, b)
-    smallest = detectable_spread_ratio(min(len(a), len(b)), round(tied, 1))
+    smallest = detectable_spread_ratio(min(len(a), len(b)), round(tied, 1), LEVEL / family)
     return Dispersion(ratio=ratio, p=p, detectable=smallest, paired=paired)
 
 

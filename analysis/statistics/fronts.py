@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from analysis.rows.conditions import CUDNN_FLAGS, MACHINE_FACTORS, completed, describe, group_ids, varied
+from analysis.rows.conditions import CUDNN_FLAGS, MACHINE_FACTORS, SEEDS, completed, describe, group_ids, varied
 from analysis.rows.seed_tables import Part, parts
 from analysis.statistics.intervals import Estimate, paired_p, t_interval
 from analysis.statistics.ranks import friedman
@@ -42,12 +42,15 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Trade:
-    """The conditions of one setting, the fastest first, on the seeds that all of them have."""
+    """The conditions of one setting, the fastest first, on the seeds that all of them have.
+
+    `without` are the other seeds (with the seeds of the streams that vary apart), on which one of them has no value.
+    """
 
     part: Part
     conditions: tuple[Condition, ...]
     num_seeds: int
-    num_without: int
+    without: frozenset[tuple]
 
     @cached_property
     def time_p(self) -> float:
@@ -151,10 +154,12 @@ def _trade(part: Part, usable: pd.DataFrame) -> Trade:
         index="unit", columns=["arm", "machine"], values=["final_accuracy", "log_seconds"], observed=True
     )
     shared = wide.dropna()
-    failed = part.rows[part.rows["status"] != "completed"]
+    ran = part.rows[part.rows["arm"].isin(usable["arm"].unique())]  # an arm that completed nothing takes no seed away
+    lost = ran[~ran["unit"].isin(shared.index) & (ran["unit"].isin(wide.index) | (ran["status"] != "completed"))]
+    without = frozenset(lost[[name for name in SEEDS if name in lost]].itertuples(index=False, name=None))
     accuracies, times = shared["final_accuracy"], np.exp(shared["log_seconds"])
     if shared.empty:
-        return Trade(part=part, conditions=(), num_seeds=0, num_without=len(wide))
+        return Trade(part=part, conditions=(), num_seeds=0, without=without)
     on_front = pareto(np.exp(shared["log_seconds"].mean()), _rounded(accuracies.mean()))
     told = len(shared) >= FEWEST
     shares = front_shares(times, accuracies) if told else np.full(len(on_front), math.nan)
@@ -170,10 +175,7 @@ def _trade(part: Part, usable: pd.DataFrame) -> Trade:
         for (arm, machine), front, share in zip(accuracies.columns, on_front, shares, strict=True)
     ]
     made.sort(key=lambda condition: condition.time.value)
-    lost = failed["unit"].nunique()
-    return Trade(
-        part=part, conditions=tuple(made), num_seeds=len(shared), num_without=max(len(wide) - len(shared), lost)
-    )
+    return Trade(part=part, conditions=tuple(made), num_seeds=len(shared), without=without)
 
 
 def in_force(rows: pd.DataFrame) -> list[str]:

@@ -124,18 +124,18 @@ def smallest_margin(sd: float, n: int, probability: float = PROBABILITY, level: 
     return sd * float(optimize.brentq(lambda sds: equivalence_power(0.0, sds, n, level) - probability, 1e-6, 1e5))
 
 
-def seeds_to_settle(differences, margin: float, level: float = 0.05, family: int = 1) -> int:
+def seeds_to_settle(differences, margin: float, told_level: float = 0.05, shown_level: float = 0.05) -> int:
     """How many seeds in all would settle it, if the truth is what was seen? The first part of `settling`."""
-    return settling(differences, margin, level, family)[0]
+    return settling(differences, margin, told_level, shown_level)[0]
 
 
-def settling(differences, margin: float, level: float = 0.05, family: int = 1) -> tuple[int, str]:
+def settling(differences, margin: float, told_level: float = 0.05, shown_level: float = 0.05) -> tuple[int, str]:
     """How many seeds in all would settle it, and as which? (n,) → seeds, with a probability of 80 %, and TOLD or SHOWN.
 
-    Settled is a difference found, at the level that so large a family leaves to each of its comparisons, or shown to
-    lie within the margin, whichever needs fewer. As the truth is not what was seen but near it, this is a plan and no
-    promise. (0, "") where more than 10,000 would be needed; fewer than 2 differences tell nothing, and have the same.
-    Differences without any spread need as many as an exact sign-flip test does.
+    Settled is a difference found at the level `told_level` (what a family, and a look, leave to each comparison), or
+    shown to lie within the margin at `shown_level`, whichever needs fewer. As the truth is not what was seen but near
+    it, this is a plan and no promise. (0, "") where more than 10,000 would be needed; fewer than 2 differences tell
+    nothing, and have the same. Differences without any spread need as many as an exact sign-flip test does.
     """
     differences = np.asarray(differences, dtype=float)
     if len(differences) < 2:
@@ -143,13 +143,13 @@ def settling(differences, margin: float, level: float = 0.05, family: int = 1) -
     mean, flat = abs(float(differences.mean())), no_spread(differences)
     if flat:
         told, shown = (
-            (_flips_needed(level / family) if mean else 0),
-            (_flips_needed(2 * level) if mean <= margin else 0),
+            (_flips_needed(told_level) if mean else 0),
+            (_flips_needed(2 * shown_level) if mean <= margin else 0),
         )
     else:
         sd = float(differences.std(ddof=1))
-        told = pairs_needed(mean, sd, level=level / family)
-        shown = _equivalence_needed(mean / sd, margin / sd, level)
+        told = pairs_needed(mean, sd, level=told_level)
+        shown = _equivalence_needed(mean / sd, margin / sd, shown_level)
     return min(((n, goal) for n, goal in ((told, TOLD), (shown, SHOWN)) if n), default=(0, ""))
 
 

@@ -49,9 +49,9 @@ class Judgement:
     two-sided and by themselves, `corrected_p` is within the family and decides. `better_share` is the probability that
     the arm is the better one on a seed, ties half. `detectable` is the true difference that so many pairs find four
     times in five (nan without any spread), `seeds_to_settle` the seeds in all that would settle it (0: more than
-    10,000, or it cannot be said), both at the level that a family of this size leaves, and `settled_as` whether the
-    arms would then be told apart or shown equivalent ("" where it cannot be said). Where all pairs are equal to the bit
-    `identical` holds: then say the count, and no p.
+    10,000, or it cannot be said), both at the level that its family (and look) leave to it, and `settled_as` whether
+    the arms would then be told apart or shown equivalent ("" where it cannot be said). Where all pairs are equal to the
+    bit `identical` holds: then say the count, and no p.
     """
 
     verdict: str
@@ -83,12 +83,14 @@ def judge(
     corrected_p: float | None = None,
     level: float = LEVEL,
     family: int = 1,
+    look_levels: tuple[float, float] | None = None,
 ) -> Judgement:
     """Is an arm better than its baseline, worse, or the same for all that matters? (n,) differences → Judgement.
 
     Arm less baseline, one per seed and none nan (log-ratios for metrics that are ratios, with a margin alike); nan as
     margin stands for one that is not known, and shows nothing to be equivalent. Without `corrected_p` the comparison
-    stands alone. `family` is the number of comparisons that share the level, for what is planned from here.
+    stands alone. `family` is the number of comparisons that share the level, for what is planned from here;
+    `look_levels`, in a study of several looks, what the look leaves to one comparison in the family, and to one alone.
     """
     differences = np.asarray(differences, dtype=float)
     if np.isnan(differences).any():
@@ -97,7 +99,8 @@ def judge(
     corrected_p = p if corrected_p is None else corrected_p
     equivalence_p = tost_p(differences, margin)
     share = win_probability(differences if higher_is_better else -differences)
-    needed, goal = settling(differences, margin, level, family)
+    told_level, shown_level = look_levels or (level / family, level)
+    needed, goal = settling(differences, margin, told_level, shown_level)
     found = verdict(n, estimate.value, corrected_p, equivalence_p, higher_is_better, level)
     return Judgement(
         verdict=found,
@@ -109,7 +112,7 @@ def judge(
         meaningfully_better=meaningful(share),
         equivalence_p=equivalence_p,
         margin=margin,
-        detectable=math.nan if no_spread(differences) else _detectable(differences, level / family),
+        detectable=math.nan if no_spread(differences) else _detectable(differences, told_level),
         seeds_to_settle=needed,
         settled_as=goal,
         n=n,

@@ -6,7 +6,11 @@ import pytest
 from analysis import advice, compared, schedulers
 from analysis.applied_lr import answer as applied
 from analysis.comparisons import STANDING, compare
+from analysis.looks import decide
+from analysis.page import summary
 from analysis.rows.alike import applied_alike
+from analysis.rows.reaching import races
+from analysis.statistics.intervals import paired_p
 from analysis.tests.simulate import Truth, simulate, study_of
 
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}
@@ -84,3 +88,46 @@ def test_levels_of_another_factor_are_no_schedules(factor):
     rows = simulate(study_of(replicates=1, grid={"seed": "0-3", factor: levels}))
     question = STANDING.model_copy(update={"factor": factor})
     assert all(setting.alike == () for setting in compare(rows, question))
+
+
+def test_one_schedule_under_two_names_is_no_comparison():
+    """StepLR is ConstantLR: it is not testable, takes no part of the 5 %, so that cosine's p is its own, and is to be
+    dropped; not even noise between the two tells them apart."""
+    rows = rows_of(
+        CONSTANT, LATE, COSINE, truth=Truth(effects={"CosineAnnealingLR": 0.01}, run_sd=0.01, identical=False)
+    )
+    late = rows["scheduler_name"] == "StepLR"
+    for apart in (0.0, 0.05):
+        found = rows.assign(final_accuracy=rows["final_accuracy"] + apart * late)
+        (setting,) = compare(found, STANDING)
+        cosine, step = (next(c for arm, c in setting.against.items() if name in arm) for name in ("Cosine", "Step"))
+        assert (step.verdict, step.told_apart) == ("not testable here", False)
+        assert (cosine.family_size, setting.planned) == (1, [cosine])
+        assert cosine.corrected_p == paired_p(cosine.differences)
+        answer = compared.as_answer(found, [setting], STANDING, "?")
+        assert "Drop StepLR or change its arguments: here it is ConstantLR under another name." in answer.advice
+        assert not any("StepLR is" in text or "StepLR against" in text for text in answer.sentences)
+        assert not any("equivalent" in text and "StepLR" in text for text in answer.sentences)
+
+
+def test_where_all_are_one_schedule_nothing_is_called_equivalent():
+    """Two names of one schedule: not testable, no margin, the figures say so, and a study that looks is settled."""
+    rows = rows_of(CONSTANT, LATE)
+    answer = schedulers.answer(rows)
+    assert answer.verdict == "not testable here"
+    assert answer.advice[0].startswith("Drop StepLR or change its arguments")
+    assert not any("equivalent" in text for text in (*answer.sentences, *answer.advice))
+    said = "ConstantLR and StepLR are one schedule here"
+    assert answer.figure().get_suptitle().startswith(said)
+    assert summary._title(summary.compared(rows, {})) == said
+    grid = {"seed": "0-5", "scheduler": [CONSTANT, LATE]}
+    study = study_of(replicates=1, grid=grid, until={"looks": [4, 6]})
+    assert decide(rows, study).settled
+
+
+def test_a_schedule_runs_no_race_against_itself():
+    """The time to a target: the second name is in no race, and the first has nobody to run against."""
+    (*_, race) = races(rows_of(CONSTANT, LATE))
+    assert [arm.name.partition("(")[0] for arm in race.arms] == ["ConstantLR"]
+    (*_, race) = races(rows_of(CONSTANT, LATE, COSINE))
+    assert [name.partition("(")[0] for name in race.gaps] == ["CosineAnnealingLR"]

@@ -57,6 +57,15 @@ def test_a_moved_rate_is_found():
     assert found.figure().get_suptitle().startswith("CosineAnnealingLR took 2 courses")
 
 
+def test_a_users_schedule_that_moves_is_not_cleared():
+    """A schedule of the user's own code may itself give other rates for the same steps: it is not ruled out."""
+    rows = rows_of([CONSTANT, "CosineAnnealingLR"])
+    moved = changed(rows, (rows["scheduler_name"] == "CosineAnnealingLR") & (rows["seed"] == 1), 1 + 1e-12)
+    moved["scheduler"] = moved["scheduler"].str.replace("CosineAnnealingLR", "mynet:draws")
+    first = answer(moved).sentences[0]
+    assert first.endswith("its own code, or something else, gave other rates for the same steps.")
+
+
 def test_a_plateau_may_part_between_seeds_but_repeats_are_watched():
     """ReduceLROnPlateau taking another course on one seed is no fault; parted repeats are said to be noise."""
     rows = rows_of([CONSTANT, PLATEAU])
@@ -135,3 +144,16 @@ def test_skipped_steps_are_noted():
     rows = rows_of([CONSTANT])
     rows.loc[rows["seed"] == 0, "num_optimizer_steps"] -= 1
     assert answer(rows).notes[0].startswith("In 2 trials the GradScaler skipped steps")
+
+
+def test_one_scheduler_in_two_workloads_is_no_finding():
+    """A scheduler takes its course in every workload; that StepLR takes ConstantLR's, in both, is told."""
+    two = ["digits-cnn", "mnist5k-cnn"]
+    texts = answer(rows_of([CONSTANT, "CosineAnnealingLR"], workload=two)).sentences
+    assert not any("one schedule" in text for text in texts)
+    rows = rows_of([CONSTANT, {"name": "StepLR", "step_size": 3}], workload=two)
+    constant = rows[rows["scheduler_name"] == "ConstantLR"].iloc[0]
+    rows["applied_lr"] = [constant["applied_lr"] for _ in rows.index]  # a step that never comes
+    rows["applied_lr_sha256"] = constant["applied_lr_sha256"]
+    (told,) = [text for text in answer(rows).sentences if "one schedule" in text]
+    assert told.count("ConstantLR") == told.count("StepLR") == 2

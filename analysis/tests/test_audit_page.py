@@ -1,10 +1,11 @@
 """What an audit recommends, from arms alone; and that its page, its JSON and what is printed are whole."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from analysis.audit import Audit, read_audit
+from analysis.audit import Audit, arms, read_audit
 from analysis.audit_faults import Fault
 from analysis.audit_findings import findings, recommend
 from analysis.page.audit_page import as_html, as_json_text, print_audit, table, write_page
@@ -152,6 +153,24 @@ def test_what_is_printed_fits(made, width):
         "strict",
     ]
     assert "runs identical" in stream.getvalue()
+
+
+def test_a_run_does_not_agree_with_itself():
+    """Three runs, all apart: no two are identical; of three with two alike, two are."""
+    apart, pair = (
+        audit(frame(*(row(number) | {"logits_sha256": str(min(number, most))} for number in range(3))))
+        for most in (2, 1)
+    )
+    shown = [table(made, tuple(arms(made))).loc["runs identical", "default"] for made in (apart, pair)]
+    assert shown == ["no two of 3, 3 results", "2 of 3, 2 results"]
+
+
+@pytest.mark.parametrize(("budget", "said"), [("30", "of 30 s."), ("2m", "of 2m.")])
+def test_a_budget_is_said_with_its_unit(budget, said):
+    """A number alone is seconds, and said to be."""
+    made = audit(frame(row(0), row(1)))
+    made = replace(made, asked={**made.asked, "budget": budget}, took_seconds=40.0)
+    assert findings(made).notes[-1] == f"It took 40 s {said}"
 
 
 def test_a_folder_without_an_audit_is_told(tmp_path):

@@ -61,7 +61,7 @@ def test_another_arm_that_diverges_keeps_its_own_line():
 @pytest.mark.parametrize(
     ("search", "said"),
     [
-        (0.5, r" for jobs of over about 1,\d00 steps; not for this one of 80: \S+% faster once its search is over\."),
+        (0.5, r" for jobs of over 1,\d{3} steps; not for this one of 80: \S+% faster once its search is over\."),
         (0.0, r": \S+% faster\."),
     ],
 )
@@ -92,5 +92,14 @@ def test_the_command_is_the_one_of_the_folder():
     assert command(rows.assign(device="cuda"), record) == "lrbench run x --out here"
     assert command(rows.assign(device="cpu"), record) == "lrbench run x --out here --device cpu"
     words = more_seeds(rows.assign(device="cuda"), range(5), 8, per_block=False, record=record)
-    assert words == ("3 more seeds", ": lrbench run x --out here --set seed=0-7")
+    assert words == ("3 more seeds (12 trials)", ": lrbench run x --out here --set seed=0-7")
     assert command(rows) == "lrbench run simulated"
+
+
+def test_advised_seeds_chose_no_rate():
+    """Seeds 5 and 6 chose the rates: to 8 seeds 7, 8 and 9 are run, and neither of them; a gap stays a gap."""
+    rows = simulate(study_of(grid={"seed": "0-4", "scheduler": [CONSTANT, STEP]}))
+    record = {"study": {"fixed": {}, "grid": {}, "tune": {"seeds": [5, 6, 11]}}, "again": "lrbench run x"}
+    words = more_seeds(rows, range(5), 8, per_block=False, record=record)
+    assert words[1].endswith(" --set seed=0-4,7-9")
+    assert more_seeds(rows, [0, 1, 8], 7, per_block=False, record=record)[1].endswith(" --set seed=0-1,8-10,12-13")

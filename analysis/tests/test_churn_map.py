@@ -1,11 +1,15 @@
 """On how many images two runs disagree: counted by hand, and drawn."""
 
+from itertools import combinations
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import reproducibility
 from analysis.figures import churn_map
-from analysis.tests.simulate import simulate, study_of
+from analysis.rows.replicates import cells, digested, disagreement
+from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
 
 SCHEDULERS = ["StepLR(step_size=2)", {"name": "ConstantLR", "factor": 1.0}]
 
@@ -67,8 +71,53 @@ def test_nothing_is_drawn_of_nothing(kind):
     assert churn_map.drawn(rows) == []
 
 
-def test_the_figure_says_of_which_pairs_its_means_are():
-    """The map takes every two seeds and the answer above it neighbours: each says so, since the shares may differ."""
+def test_the_figure_and_the_answer_above_it_count_the_same_pairs():
+    """Both take every two seeds of all runs, also where a part is drawn: of 60 seeds the share is one number."""
     (figure,) = churn_map.drawn(rows_of(BY_HAND))
-    assert figure.axes[0].get_xlabel().endswith("means are over all pairs drawn")
-    assert "neighbouring seeds" in reproducibility.HOW
+    assert figure.axes[0].get_xlabel().endswith("means are over all pairs of runs")
+    rows = simulate(study_of(grid={"seed": "0-59", "scheduler": SCHEDULERS}, replicates=1))
+    (cell,) = cells(digested(rows))
+    assert churn_map.churn(rows).other_seed == pytest.approx(cell.seed_churn)
+    classes = np.stack(rows[rows["scheduler_name"] == "StepLR"]["predictions"].to_list())
+    one_arm = rows[rows["scheduler_name"] == "StepLR"]
+    by_pairs = [float((a != b).mean()) for a, b in combinations(classes, 2)]
+    assert disagreement(one_arm, one_arm["scheduler_name"]) == pytest.approx(np.mean(by_pairs))
+    assert "every two seeds" in reproducibility.HOW
+
+
+def test_the_baseline_is_in_however_it_is_stepped():
+    """An arm that steps once an epoch among others that step each step is drawn, and counted in both means."""
+    rows = rows_of(BY_HAND)
+    rows["scheduler_interval"] = rows["scheduler_name"].map({"ConstantLR": "epoch", "StepLR": "step"})
+    found = churn_map.churn(rows)
+    assert found.other_seed == pytest.approx(0.375)
+    assert found.other_scheduler == pytest.approx(0.625)
+    assert [arm.partition("(")[0] for arm in found.arms] == ["ConstantLR", "ConstantLR", "StepLR", "StepLR"]
+
+
+def test_of_a_tuned_study_the_chosen_rates_are_drawn():
+    """Each scheduler is drawn at its own rate, and the title says so; the default rate's runs are in no mean."""
+    tune = {"seeds": "100-101", "base_lr": [0.02, 0.05, 0.1]}
+    three = [*SCHEDULERS, "CosineAnnealingLR"]
+    study = study_of(grid={"seed": "0-3", "scheduler": three}, fixed={"base_lr": 0.1}, replicates=1, tune=tune)
+    rows, _ = simulate_stages(study, Truth(best_lr={"StepLR": 0.02, "CosineAnnealingLR": 0.05}))
+    of_part = {"tuned": [0, 0, 0, 1], "default and tuned": [0, 0, 0, 1]}
+    rows = rows.assign(predictions=[np.array(of_part.get(part, [1, 1, 1, 0])) for part in rows["tuning"].astype(str)])
+    found = churn_map.churn(rows)
+    assert (found.num_runs, found.other_seed, found.other_scheduler) == (12, 0, 0)
+    (figure,) = churn_map.drawn(rows)
+    assert figure.get_suptitle().startswith("At each scheduler's chosen base_lr: another seed changes")
+
+
+def test_schedulers_without_a_run_of_the_setting_are_named():
+    """Of two rates the one with the most runs is drawn; a scheduler that ran at the other alone is said to be out."""
+    rows = rows_of(BY_HAND)
+    third = rows[rows["scheduler_name"] == "StepLR"].assign(
+        scheduler_name="LambdaLR", scheduler="LambdaLR(lr_lambda=own:f)", base_lr=rows["base_lr"].iloc[0] * 2
+    )
+    second = rows[rows["scheduler_name"] == "StepLR"].assign(base_lr=rows["base_lr"].iloc[0] * 2)
+    rows = pd.concat([rows, third, second[:1]], ignore_index=True)
+    found = churn_map.churn(rows)
+    assert (found.num_runs, found.setting, found.absent) == (4, "base_lr=0.1", ("LambdaLR",))
+    (figure,) = churn_map.drawn(rows)
+    assert " ".join(figure.get_suptitle().split()).startswith("base_lr=0.1 (no run of LambdaLR): another seed")

@@ -132,10 +132,11 @@ def test_an_open_question_says_how_many_seeds_would_settle_it():
     assert "; what would matter is 1 seed SD (0." in found.sentences[0]
     odds = "(enough four times in five if the difference is as large as seen)"
     command = f"lrbench run simulated --set seed=0-{needed - 1}"
-    assert f"Run {needed - 8} more seeds to show StepLR and ConstantLR equivalent {odds}: {command}." in found.advice
+    more = f"{needed - 8} more seeds ({2 * (needed - 8)} trials)"
+    assert f"Run {more} to show StepLR and ConstantLR equivalent {odds}: {command}." in found.advice
     assert any(line.startswith("Plan with [until]") for line in found.advice)
     tight = compared(rows, Compare(factor="scheduler", margin=0.0001)).advice
-    assert any(f"more seeds to tell StepLR from ConstantLR {odds}: lrbench run simulated --set" in a for a in tight)
+    assert any(f"trials) to tell StepLR from ConstantLR {odds}: lrbench run simulated --set" in a for a in tight)
 
 
 WORKLOADS = {"workload": ["cifar10-resnet9", "digits-cnn"], "seed": "0-9", "scheduler": THREE[:2]}
@@ -166,7 +167,7 @@ def test_two_verdicts_are_not_called_two_effects():
 def test_each_setting_has_its_own_advice():
     """Every line names the workload it is about, and none of the two workloads goes without."""
     found = compared(two_workloads(), Compare(factor="scheduler")).advice
-    assert any(a.startswith("At workload=cifar10-resnet9: run ") and "more seeds to" in a for a in found)
+    assert any(a.startswith("At workload=cifar10-resnet9: run ") and "more seeds (" in a for a in found)
     assert any(a.startswith("At workload=digits-cnn: use StepLR: +0.40 points") for a in found)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.components import answer, applies, sources
 from analysis.page.wording import displayed
+from analysis.statistics.dispersion import detectable_spread_ratio
 from analysis.statistics.intervals import sd_interval
 from analysis.statistics.luck import disagreement_sd, distribution_sd_of, labels_of, luck, share_of
 from analysis.statistics.nested import bootstrap_seed_sd, seeds_and_runs
@@ -303,3 +304,22 @@ def test_every_size_can_be_read_and_drawn(num_seeds, replicates):
     assert found.figure().get_axes()
     assert applies(rows) == (num_seeds > 1)
     assert not applies(rows[:0])
+
+
+def test_the_ratio_that_could_be_seen_is_of_other_schedules_and_shares_the_level():
+    """StepLR is ConstantLR and so correlated fully: it is no comparison. Of two others each has 2.5 %, of one 5 %."""
+    grid = {"seed": "0-14", "scheduler": [*SCHEDULERS, "CosineAnnealingLR", "ExponentialLR(gamma=0.5)"]}
+    rows = simulate(study_of(replicates=1, grid=grid), Truth(seed_sd=0.02, run_sd=0.01, identical=False, accuracy=0.8))
+    base = rows[rows["scheduler_name"] == "ConstantLR"].set_index("seed")
+    late = rows["scheduler_name"] == "StepLR"
+    for name in ("applied_lr_sha256", "final_accuracy"):
+        rows.loc[late, name] = rows.loc[late, "seed"].map(base[name])
+    for kept, family in ((rows, 2), (rows[rows["scheduler_name"] != "ExponentialLR"], 1)):
+        found = {source.arm.partition("(")[0]: source for source in sources(kept)}
+        assert found["StepLR"].against is None
+        scores = kept.pivot_table(index="seed", columns="scheduler_name", values="final_accuracy", observed=True)
+        tied = round(float(np.corrcoef(scores["CosineAnnealingLR"], scores["ConstantLR"])[0, 1]), 1)
+        seen = found["CosineAnnealingLR"].against.detectable
+        assert seen == detectable_spread_ratio(15, tied, 0.05 / family)
+    text = next(text for text in answer(rows).sentences if "noisier or calmer" in text)
+    assert "with 15 seeds, and 2 comparisons that share the 5%, a ratio of " in text

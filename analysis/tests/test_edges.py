@@ -92,7 +92,7 @@ def test_answers_hold(kind):
         check_words(sayings)
         draw(answer.figure())
     draw(learning_curves.draw(rows))
-    for far in (NOT_KNOWN, Progress(num_trials=len(rows) + 1, num_done=len(rows), num_strays=1)):
+    for far in (NOT_KNOWN, Progress(num_trials=len(rows) + 1, num_done=len(rows), strays="1 row is left out.")):
         page = first_page(rows, answers, RECORD, far)
         check_words([*page.headline, *page.advice, *(text for said in page.others.values() for text in said)])
         assert 1 <= len(page.headline) <= 9

@@ -14,6 +14,7 @@ import pytest
 from analysis import folders_accuracy, folders_bits, folders_cost
 from analysis.folders import about, difference_table, match
 from analysis.page.folders_page import compare, write_page
+from analysis.statistics.permutation import permutation_p
 from analysis.tests.simulate import Truth, simulated_rows, study_of
 from lrbench import store
 from lrbench.record import arrow_schema, check_row
@@ -225,6 +226,31 @@ def test_a_planted_speed_is_found(a, tmp_path):
     assert all(ratio.verdict == "better" for ratio in conditions)
     assert all(ratio.corrected_p >= ratio.p for ratio in conditions)
     assert "B is 10.0% faster" in made.answers["cost"].sentences[0]
+
+
+def test_a_block_far_outside_is_named_with_the_change_without_it(tmp_path):
+    """Of 12 blocks of B 11 are 20 % slower and one 20 times: the mean says 37.9 %, and the sentence says both.
+
+    The mean of the logarithms is (11 log 0.8 + log 0.05) / 12. The p is no longer Welch's, and is not called so.
+    """
+    first = write(tmp_path / "a", lambda row, i: row | {"samples_per_second": 1000.0 + row["seed"] % 2})
+
+    def slower(row, index):
+        slow = 0.05 if (row["seed"], row["replicate"]) == (2, 0) else 0.8
+        return again(row, samples_per_second=(1000.0 + row["seed"] % 2) * slow)
+
+    made = compare(first, write(tmp_path / "b", slower))
+    answer = made.answers["cost"]
+    mean = 1 - (0.8**11 * 0.05) ** (1 / 12)
+    block = next(row["block"] for row in simulated_rows(STUDY) if (row["seed"], row["replicate"]) == (2, 0))
+    assert answer.sentences[0].startswith(f"Throughput: B is {100 * mean:.1f}% slower (")
+    told = f"; far from the median block: block {block} of B (0.0625 times); without it B is 20.0% slower."
+    assert answer.sentences[0].endswith(told.replace("0.0625", "0.062"))
+    (overall,) = [ratio for ratio in made.ratios if ratio.metric == "samples_per_second" and not ratio.where]
+    assert answer.table["p"][0] == permutation_p(overall.b, overall.a)
+    assert not any("welch" in name.lower() for name in answer.table.columns)
+    assert "a permutation test's where one of six or more blocks lies far outside" in answer.notes[0]
+    assert "p of single conditions is corrected" in answer.notes[0]
 
 
 def test_a_change_too_small_to_matter_is_the_same_in_text_and_table(tmp_path):

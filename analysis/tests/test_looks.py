@@ -33,7 +33,7 @@ def test_a_study_of_fixed_seeds_has_one_look_at_5_percent():
     assert (found.look, found.num_looks, found.num_seeds, found.level) == (1, 1, 10, 0.05)
     (setting,) = compare(rows)
     assert sorted(found.table["corrected_p"]) == pytest.approx(sorted(c.corrected_p for c in setting.against.values()))
-    assert "One look, 10 seeds, at a level of 5%" in found.sentences[0]
+    assert "One look, 10 seeds, each p held against 5%" in found.sentences[0]
 
 
 @pytest.mark.parametrize(("num_seeds", "look"), [(4, 0), (5, 1), (9, 1), (10, 2), (19, 2), (20, 3)])

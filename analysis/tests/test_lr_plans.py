@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from analysis.answers import answer
 from analysis.page.overview import problems
 from analysis.rows.lr_plans import plan_sentences, plan_violations
-from analysis.tests.simulate import Truth, simulate, study_of
+from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
 
 STEP = {"name": "StepLR", "step_size": 3}
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}
@@ -54,6 +55,22 @@ def test_what_has_no_closed_form_is_said_not_to_be_held_to_one():
     held, unknown = plan_sentences(rows_of(["as planned", "no closed form", "as planned", "as planned"]))
     assert "3 of 3 to the bit" in held
     assert unknown.startswith("1 trial used a scheduler class that has no closed form")
+
+
+def test_every_trial_is_every_trial():
+    """Of 12 trials that chose a rate and 12 others 2 diverged and 1 crashed: 23 are held to the plan, all is said."""
+    tune = {"seeds": "100-101", "base_lr": [0.02, 0.05, 0.1]}
+    study = study_of(grid={"seed": "0-2", "scheduler": [CONSTANT, STEP]}, replicates=1, tune=tune)
+    rows, _ = simulate_stages(study, Truth(best_lr={"StepLR": 0.02, "ConstantLR": 0.05}))
+    num_selection = int((rows["tuning"] == "selection").sum())
+    assert (len(rows), num_selection) == (24, 12)
+    status = rows["status"].astype(object)
+    rows = rows.assign(status=status, lr_plan="as planned", lr_plan_bit_equal=True, lr_plan_max_relative_error=0.0)
+    rows.loc[rows.index[[0, 20]], "status"] = "diverged"
+    rows.loc[rows.index[22], ["status", "lr_plan", "lr_plan_bit_equal"]] = ["crashed", None, False]
+    said = answer("applied_lr", rows).sentences
+    assert any("every trial that was held to it" in s and "(23 of 23 to the bit)" in s for s in said)
+    assert any(s.startswith("1 trial ended without") for s in said)
 
 
 def test_rows_of_an_older_schema_say_nothing():

@@ -27,3 +27,14 @@ def test_an_opening_that_sentences_share_is_said_once():
     piece = markup.sentences(["At 0.1: a.", "At 0.1: b.", "At 0.2: c.", "D."], "findings")
     assert piece.markdown.splitlines() == ["- At 0.1:", "  - a.", "  - b.", "- At 0.2: c.", "- D."]
     assert piece.page.count("At 0.1") == 1
+
+
+def test_a_colon_inside_a_level_does_not_part_a_sentence():
+    """A level may hold a dict: its colon is not the one at which sentences are grouped, and no bracket is torn."""
+    at = "workload=own:mlp, model_args={'width': 8}"
+    piece = markup.sentences([f"{at}: A is worse.", f"{at}: B is better.", "C (p: 0.1) is it."], "findings")
+    first, *rest = piece.markdown.splitlines()
+    assert "'width': 8}" in first
+    assert first.endswith(":")
+    assert rest == ["  - A is worse.", "  - B is better.", "- C (p: 0.1) is it."]
+    assert piece.text.splitlines()[0] == f"- {at}:"

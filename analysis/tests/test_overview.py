@@ -6,6 +6,7 @@ from analysis.page.overview import NOT_KNOWN, first_page, main_table, problems
 from analysis.page.sections import answered
 from analysis.rows.conditions import levels, short_names, varied
 from analysis.rows.planned import Progress, progress
+from analysis.rows.staged import restaged
 from analysis.schedulers import answer
 from analysis.tests.simulate import Truth, simulate, study_of
 from analysis.throughput import INERT
@@ -79,7 +80,7 @@ def test_what_nothing_was_run_for_is_named_and_no_more():
 
 def test_an_unfinished_study_says_so():
     """A study with 30 planned trials and 24 rows is not finished: 6 are still to run."""
-    at = Progress(num_trials=30, num_done=24, num_strays=0)
+    at = Progress(num_trials=30, num_done=24)
     assert headline(simulate(study_of(grid=GRID)), progress=at)[0] == (
         "The study is not finished: 6 trials of 30 still to run."
     )
@@ -91,10 +92,13 @@ def test_rows_of_other_trials_are_not_counted_as_done():
     now = study_of(grid={**GRID, "seed": "2-4"})
     record = {"study": now.model_dump(mode="json"), "num_trials": 24}
     at = progress(rows, record)
-    assert at == Progress(num_trials=24, num_done=16, num_strays=16)
-    lines = headline(rows, progress=at)
+    assert (at.num_trials, at.num_done) == (24, 16)
+    lines = headline(restaged(rows, record), progress=at)
     assert lines[0] == "The study is not finished: 8 trials of 24 still to run."
-    assert lines[1] == "16 rows are of trials that the study no longer has; they are in the tables all the same."
+    assert lines[1] == (
+        "16 rows are of trials that the study no longer has (seed = 0 and 1): they are in nothing that is said here, "
+        "and stay in the folder, where lrbench.load shows them."
+    )
 
 
 def test_a_study_that_cannot_be_read_here_has_no_strays():
@@ -102,7 +106,7 @@ def test_a_study_that_cannot_be_read_here_has_no_strays():
     rows = simulate(study_of(grid=GRID))
     study = study_of(grid=GRID).model_dump(mode="json")
     study["grid"]["scheduler"] = [{"name": "NextYearsLR", "interval": "epoch"}]
-    assert progress(rows, {"study": study, "num_trials": 24}) == Progress(num_trials=24, num_done=24, num_strays=0)
+    assert progress(rows, {"study": study, "num_trials": 24}) == Progress(num_trials=24, num_done=24)
 
 
 def test_flags_that_do_not_vary_are_not_called_noise():

@@ -18,6 +18,10 @@ BADGES = "[...document.querySelectorAll('.badge')].map(b => b.innerText.replace(
 ANCHORS = "[...document.querySelectorAll('.contents a')].map(a => !!document.querySelector(a.getAttribute('href')))"
 CONTENTS = "[...document.querySelectorAll('.contents')].filter(c => c.checkVisibility()).map(c => c.localName)"
 WIDE = "[...document.querySelectorAll('figure img')].filter(i => i.getBoundingClientRect().right > innerWidth).length"
+LONG = (  # the longest kind of verdict there is, in place of each
+    "document.querySelectorAll(':not(td) > .badge').forEach(b => b.lastChild.textContent ="
+    " ' of 2 settings: 1 equivalent within margin, 1 inconclusive')"
+)
 BROKEN = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
 NO_TEXT = "[...document.images].filter(i => i.alt.split(' ').length < 3).length"
 TAP = (
@@ -58,9 +62,10 @@ def test_the_page_opens_without_a_complaint(page, width):
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_the_page_never_scrolls_sideways(page, width):
     """The page is as wide as its window, and no figure leaves it; wide tables scroll by themselves."""
-    (whole, inside), outside = browser.look(page, width, [SIZES, WIDE]).values
+    (whole, inside), outside, _, long = browser.look(page, width, [SIZES, WIDE, LONG, SIZES]).values
     assert whole == inside <= width
     assert outside == 0
+    assert long == [inside, inside]  # a verdict that is longer than a line is folded
 
 
 def test_the_verdicts_are_words(page):

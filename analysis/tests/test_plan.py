@@ -225,6 +225,36 @@ def test_near_trainings_come_before_more_seeds():
     assert sights(near, folders, distances={"near": 0, "far": 1})[0].scatter.folder == "near"
 
 
+def test_the_studys_own_trainings_come_before_pairs_of_others():
+    """Single arms on 40 seeds of its own epochs are used, though pairs of other epochs are there."""
+    noisy = Truth(run_sd=0.01, identical=False, identical_if_deterministic=False, accuracy=0.8)
+    study = study_of(grid={"seed": "0-4", "scheduler": [CONSTANT, STEP]})
+    own = simulate(study_of(grid={"seed": "0-39"}, fixed={"scheduler": CONSTANT}), noisy)
+    folders = [("own", own), ("other", simulate(study, noisy))]
+    assert sights(study, folders, distances={"own": 0, "other": 1})[0].scatter.folder == "own"
+    assert sights(study, folders)[0].scatter.folder == "other"
+    assert sights(study, [("own", own[:2]), folders[1]], distances={"own": 0, "other": 1})[0].scatter.folder == "other"
+
+
+def test_schedules_of_the_same_rates_are_one():
+    """With one epoch StepLR(2) and the constant rate are one schedule: one comparison is left of three, and it is said.
+
+    With nothing else to compare none is left, and no difference is promised.
+    """
+    gentle = {"name": "LinearLR", "start_factor": 0.5}
+    grid = {"seed": "0-6", "scheduler": [CONSTANT, STEP, gentle]}
+    study = study_of(fixed={"epochs": 1}, grid=grid)
+    found = sights(study)
+    assert found[0].num_comparisons == 1
+    assert blind_spots(study, found, inert=True)[0] == (
+        "ConstantLR(factor=1.0) and StepLR(step_size=2) have the same rates at every step: they are one schedule here, "
+        "and no seed tells them apart."
+    )
+    assert sights(study_of(fixed={"epochs": 9}, grid=grid))[0].num_comparisons == 2
+    two = study_of(fixed={"epochs": 1}, grid={"seed": "0-6", "scheduler": [CONSTANT, STEP]})
+    assert sights(two)[0].num_comparisons == 0
+
+
 # --------------------------------------------------------------------------------------------------------- blind spots
 
 

@@ -105,7 +105,7 @@ def test_seeds_to_settle_a_difference():
     """Differences of mean 1 and SD 1, with a margin too small to show: the 10 pairs of Cohen's table."""
     seen = 1.0 + np.array([-1.0, 0.0, 1.0])
     assert seeds_to_settle(seen, margin=0.01) == 10
-    assert seeds_to_settle(seen, margin=0.01, family=6) == pairs_needed(1.0, 1.0, level=0.05 / 6) > 10
+    assert seeds_to_settle(seen, margin=0.01, told_level=0.05 / 6) == pairs_needed(1.0, 1.0, level=0.05 / 6) > 10
     assert seeds_to_settle(-seen, margin=math.nan) == 10  # a margin that is not known shows nothing
 
 
@@ -115,7 +115,7 @@ def test_seeds_to_settle_an_equivalence():
     found = seeds_to_settle(seen, margin=1.0)
     assert equivalence_power(0.0, 1.0, found) >= 0.8 > equivalence_power(0.0, 1.0, found - 1)
     assert found == 11
-    assert seeds_to_settle(seen, margin=1.0, family=6) == 11  # equivalence is shown at the level itself
+    assert seeds_to_settle(seen, margin=1.0, told_level=0.05 / 6) == 11  # equivalence is shown at the level itself
 
 
 def test_what_is_settled_first_is_named():

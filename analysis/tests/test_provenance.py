@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analysis.provenance import answer, failures, statuses
+from analysis.provenance import answer, failures, first_error, statuses
 from analysis.tests.simulate import Truth, simulate, study_of
 
 
@@ -30,6 +30,15 @@ def test_failed_trials_are_listed_with_the_line_that_says_why():
     assert record["trial"] == rows.loc[2, "trial_id"]
     assert record["factors"] == f"seed={rows.loc[2, 'seed']}, replicate={rows.loc[2, 'replicate']}"
     assert record["stage"] == "train"
+
+
+def test_the_first_error_is_told_of_what_failed_but_of_nothing_that_diverged():
+    """A diverged trial is a finding, and its "error" says so; a crash is told with its last line."""
+    rows = rows_of(Truth(failures={0: "diverged", 2: "crashed", 3: "crashed"}))
+    rows.loc[2, "error"] = "Traceback:\n  x\nValueError: no\n"
+    assert first_error(rows) == f"The first error, of trial `{rows.loc[2, 'trial_id']}`: `ValueError: no`."
+    assert first_error(rows.drop(index=3)).startswith("The error, of trial")
+    assert first_error(rows_of(Truth(failures={0: "diverged"}))) == ""
 
 
 def test_what_a_diverged_trial_counts_for_is_said_as_it_is():

@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 def test_a_small_study_is_read_whole(folder):
     """Every row has its curves, and nothing is said of a part."""
-    rows, said = sections.read(folder, read_study_record(folder))
+    rows, said, _ = sections.read(folder, read_study_record(folder))
     assert said == ""
     assert rows["predictions"].notna().sum() == 39
 
@@ -27,7 +27,7 @@ def test_a_small_study_is_read_whole(folder):
 def test_of_a_large_study_whole_seeds_are_read(folder, monkeypatch):
     """With room for 18 trials, 8 or 9 cells of a seed with both their repeats are read; flat columns are of all."""
     monkeypatch.setattr(sections, "MOST_NESTED", 18)
-    rows, said = sections.read(folder, read_study_record(folder))
+    rows, said, _ = sections.read(folder, read_study_record(folder))
     read = rows[rows["read_whole"]]
     assert len(rows) == 40
     assert 16 <= len(read) <= 18
@@ -41,7 +41,7 @@ def test_what_was_not_read_is_said_where_it_matters(folder, monkeypatch):
     """The note stands below answers that read curves or digests, and not below that on speed."""
     monkeypatch.setattr(sections, "MOST_NESTED", 18)
     record = read_study_record(folder)
-    rows, said = sections.read(folder, record)
+    rows, said, _ = sections.read(folder, record)
     answers = sections.answered(rows, record, said)
     assert said in answers["reproducibility"].notes
     assert said in answers["applied_lr"].notes

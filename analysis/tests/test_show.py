@@ -7,6 +7,7 @@ from rich.console import Console
 
 from analysis.page.show import print_study
 from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
+from lrbench.study import read_study
 
 CONSTANT = {"name": "ConstantLR", "factor": 1.0}
 PLATEAU = {"name": "ReduceLROnPlateau", "patience": 1, "factor": 0.3}
@@ -32,15 +33,19 @@ def test_only_trials_of_the_study_are_counted():
     assert lines[2].startswith("4 rows are of trials that the study no longer has")
 
 
-@pytest.mark.parametrize(("name", "typed"), [("quickstart", "quickstart"), ("mine", "mine.toml")])
+@pytest.mark.parametrize(
+    ("name", "typed"), [("quickstart", "quickstart --set 'seed=[0, 1]' --set replicates=3"), ("mine", "mine.toml")]
+)
 def test_what_to_type_for_a_study_without_rows_runs_it(name, typed):
-    """A built-in study is run by its name, any other by its file; the command is not broken at the margin."""
+    """A built-in study is run by its name and what was set, any other by its file; the command is not broken."""
     study = study_of(grid={"seed": "0-1"})
+    if name == "quickstart":
+        study = read_study("quickstart").with_levels(replicates=3, seed=[0, 1])
     record = {"study": study.model_dump(mode="json") | {"name": name}, "num_trials": 4}
     folder = Path("results") / "a_folder_with_a_long_name_that_does_not_fit"
     console = Console(width=40, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        print_study(simulate(study).iloc[:0], record, folder, console)
+        print_study(simulate(study_of(grid={"seed": "0-1"})).iloc[:0], record, folder, console)
     assert console.export_text().splitlines()[-1].endswith(f": lrbench run {typed} --out {folder}")
 
 
@@ -112,3 +117,19 @@ def test_a_tuned_study_shows_what_was_chosen_and_no_selection_trial():
     assert "2 trials in each condition" in text
     assert "no longer has" not in text
     assert f"{len(rows)} of {len(rows)} trials have a row" in text
+
+
+@pytest.mark.parametrize(("width", "there", "left_out"), [(80, 4, 0), (60, 3, 1), (50, 2, 2), (34, 1, 3)])
+def test_no_column_is_cut_off_without_a_word(width, there, left_out):
+    """What does not fit is left out from the right, whole columns, and named; no line is wider than the terminal."""
+    study = study_of(grid={"seed": "0-1", **FLAGS, "scheduler": [CONSTANT, PLATEAU]})
+    printed = shown(study, width=width)
+    heads = ["images/s", "accuracy", "(points)", "repeats"]
+    table = printed.partition("trials in each condition")[0]
+    assert [head in table for head in heads] == [True] * there + [False] * left_out
+    said = " ".join(printed.split())
+    names = ["images/s", "final accuracy", "SD (points)", "identical repeats"]
+    plural = "s" if left_out != 1 else ""
+    wanted = f"{left_out} column{plural} not shown, for which this terminal is too narrow: {', '.join(names[there:])}"
+    assert (wanted in said) == bool(left_out)
+    assert max(map(len, printed.splitlines())) <= width

@@ -212,7 +212,9 @@ def test_what_is_open_says_how_many_blocks_would_settle_it():
     needed = int(said.partition("ruled out, and ")[2].partition(" blocks")[0].replace(",", ""))
     seeds = -(-needed // 2)
     command = f": lrbench run simulated --set seed=0-{seeds - 1}."
-    told = f"Run {seeds - 5} more seeds to tell what cudnn_deterministic = True costs{command}"
+    told = (
+        f"Run {seeds - 5} more seeds ({8 * (seeds - 5)} trials) to tell what cudnn_deterministic = True costs{command}"
+    )
     assert told in found.advice
 
 
@@ -244,7 +246,7 @@ def test_inert_flags_are_not_testable():
 @pytest.mark.parametrize(
     ("search", "said"),
     [
-        (0.5, r" for jobs of over about 1,\d00 steps; not for this one of 80: \S+% faster once its search is over\."),
+        (0.5, r" for jobs of over 1,8\d\d steps; not for this one of 80: \S+% faster once its search is over\."),
         (0.002, r": \S+% faster, and its search has paid for itself in a job of 80 steps\."),
         (0.0, r": \S+% faster\."),
     ],
@@ -275,3 +277,26 @@ def test_a_loaded_machine_gives_no_firm_advice():
     found = throughput.answer(rows)
     assert found.advice[0].startswith("Set cudnn_benchmark = True")
     assert "2 of 40" in found.caveats[0]
+
+
+def test_the_noise_floor_does_not_ask_which_trial_came_first():
+    """Pairs at 100 and 80, 80 and 100, 100 and 50 images/s: the faster is 25, 25 and 100 % faster, either way round."""
+    rows = rows_of(grid={"seed": "0-2"})
+    speeds = {0: (100.0, 80.0), 1: (80.0, 100.0), 2: (100.0, 50.0)}
+    places = zip(rows["seed"], rows["replicate"], strict=True)
+    rows["samples_per_second"] = [speeds[seed][replicate] for seed, replicate in places]
+    said = "Noise floor: the faster of two identical trials is 25.0% faster than the slower in the median, and 92.5%"
+    for here in (rows, rows.assign(replicate=1 - rows["replicate"])):
+        (floor,) = (s for s in throughput.answer(here).sentences if s.startswith("Noise floor"))
+        assert floor.startswith(f"{said} at the 95th percentile (3 pairs)")
+
+
+def test_the_table_the_sentence_and_the_advice_give_one_break_even():
+    """A search of 0.5 s over what the table says is saved: the steps of the sentence, which the advice repeats."""
+    truth = Truth(inert=False, benchmark_ratio=1.10, speed_sd=0.003, benchmark_search_seconds=0.5)
+    found = throughput.answer(rows_of(truth, grid={"seed": "0-4", "cudnn_benchmark": [False, True]}))
+    overall = found.table[found.table["where"] == "all"].iloc[0]
+    steps = math.ceil(overall["first_step_extra_seconds"] / overall["step_saved_seconds"])
+    assert any(f"paid for itself after {steps:,} steps" in s for s in found.sentences)
+    assert f"for jobs of over {steps:,} steps" in found.advice[0]
+    assert any("near a ratio of 1 they may point the other way." in note for note in found.notes)

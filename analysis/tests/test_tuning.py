@@ -11,7 +11,7 @@ from analysis.figures.tuning import sensitivity
 from analysis.rows.gains import gains, orders
 from analysis.rows.rates import choices, curves
 from analysis.tests.simulate import Truth, simulate, simulate_stages, study_of
-from analysis.tests.tuned import CONSTANT, COSINE, STEP, TRUTH, by_name, tie, tuned_study
+from analysis.tests.tuned import CONSTANT, COSINE, CYCLE, STEP, TRUTH, by_name, tie, tuned_study
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def test_edges_are_told_with_what_to_do(tuned):
     assert "StepLR (the highest rate tried won: a larger one may be better)" in answer.sentences[0]
     assert "ConstantLR (the lowest rate tried won: a smaller one may be better)" in answer.sentences[0]
     assert answer.advice == (
-        "Extend base_lr below 0.01 for ConstantLR (0.005, say).",
-        "Extend base_lr beyond 1 for StepLR (2, say).",
+        "Extend base_lr below 0.01 for ConstantLR (0.005, say), before you choose a scheduler or run more seeds.",
+        "Extend base_lr beyond 1 for StepLR (2, say), before you choose a scheduler or run more seeds.",
     )
     assert list(answer.table["of_those_tried"]) == ["lowest tried", "inside", "highest tried"]
 
@@ -81,7 +81,7 @@ def test_a_tie_is_told_as_a_tie(tuned):
     assert " ".join(figure.get_suptitle().split()).startswith(
         "Chosen rates differ by a factor of 100: ConstantLR 0.01 "
     )
-    assert "ConstantLR 0.01 (a tie with 0.1)" in " ".join(figure.get_suptitle().split())
+    assert "ConstantLR 0.01 (the lowest tried, a tie with 0.1)" in " ".join(figure.get_suptitle().split())
     assert "a tie" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -91,15 +91,29 @@ def test_a_rate_that_all_share_by_a_tie_is_the_title():
     tied = curves(tie(rows, "ConstantLR", rate=0.1, like=0.01, val_loss=9.0), record)
     title = "All 2 schedulers do best at 0.1, where ties count"
     assert sensitivity(tied).get_suptitle() == title
-    assert sensitivity(curves(rows, record)).get_suptitle().startswith("Best rates differ")
+    assert sensitivity(curves(rows, record)).get_suptitle().startswith("Chosen rates differ")
 
 
 def test_a_tie_inside_the_rates_is_told(tuned):
-    """CosineAnnealingLR at 0.1 and 1, exactly as good: a sentence of its own; without a tie there is none."""
-    rows = tie(tuned[0], "CosineAnnealingLR", rate=1.0, like=0.1, val_loss=9.0)
-    said = "A tie: CosineAnnealingLR did as well at 1 (the lower validation loss decided)."
-    assert said in tuning.answer(rows, tuned[1]).sentences
-    assert not any("tie" in text for text in tuning.answer(*tuned).sentences)
+    """CosineAnnealingLR at 0.1 and 0.2 of four, exactly as good: a sentence of its own; without a tie there is none."""
+    rows, record = simulate_stages(tuned_study([COSINE], tune={"base_lr": [0.01, 0.1, 0.2, 1.0]}), TRUTH)
+    tied = tie(rows, "CosineAnnealingLR", rate=0.2, like=0.1, val_loss=9.0)
+    said = "A tie: CosineAnnealingLR did as well at 0.2 (the lower validation loss decided)."
+    assert said in tuning.answer(tied, record).sentences
+    assert not any("tie" in text for text in tuning.answer(rows, record).sentences)
+
+
+def test_a_tie_with_an_edge_is_not_called_inside(tuned):
+    """CosineAnnealingLR at 0.1 and 1, the highest, exactly as good: only the loss decided, and the first sentence does
+    not say that none is at an edge; nor where 0.01, the lowest, did as well too."""
+    rows, record = simulate_stages(tuned_study([COSINE]), TRUTH)
+    one = tie(rows, "CosineAnnealingLR", rate=1.0, like=0.1, val_loss=9.0)
+    two = tie(one, "CosineAnnealingLR", rate=0.01, like=0.1, val_loss=9.0)
+    for frame, at in ((one, "1, the highest tried"), (two, "0.01 and 1, the lowest and the highest tried among them")):
+        first = tuning.answer(frame, record).headline[0]
+        said = f"it did as well at {at}: the lower validation loss decided"
+        assert first.startswith(f"Not certain for CosineAnnealingLR ({said}). Best chosen by ")
+    assert "inside those tried" in tuning.answer(rows, record).headline[0]
 
 
 def test_a_tie_of_a_grid_is_told():
@@ -109,11 +123,11 @@ def test_a_tie_of_a_grid_is_told():
     rows.loc[rows["base_lr"] == 1.0, "final_val_accuracy"] = rows.loc[
         rows["base_lr"] == 0.1, "final_val_accuracy"
     ].array
-    said = "A tie: ConstantLR did as well at 1 (the smaller rate decided)."
-    assert said not in tuning.answer(rows[rows["base_lr"] < 1]).sentences
+    said = "ConstantLR (it did as well at 1, the highest tried: the smaller rate decided)"
+    assert said not in tuning.answer(rows[rows["base_lr"] < 1]).sentences[0]
     (curve,) = curves(rows, {})
     assert curve.best.rate == 0.1
-    assert said in tuning.answer(rows).sentences
+    assert said in tuning.answer(rows).sentences[0]
 
 
 def test_the_answer_does_not_hang_on_the_order_of_the_rows(tuned):
@@ -121,6 +135,57 @@ def test_the_answer_does_not_hang_on_the_order_of_the_rows(tuned):
     rows, record = tuned
     shuffled, sentences = rows.sample(frac=1, random_state=1), tuning.answer(*tuned).sentences
     assert tuning.answer(shuffled, record).sentences == tuning.answer(shuffled).sentences == sentences
+
+
+def test_a_title_says_which_rates_are_good_for_all():
+    """Chosen are 0.01, the lowest, and 0.1; where that loses nothing beyond one seed SD the title says what is good for
+    all, and where it does it does not."""
+    rows, record = simulate_stages(tuned_study([CONSTANT, COSINE]), TRUTH)
+    title = " ".join(sensitivity(curves(rows, record)).get_suptitle().split())
+    said = "Chosen rates differ by a factor of 10: ConstantLR 0.01 (the lowest tried), CosineAnnealingLR 0.1"
+    assert title == said
+    flat = simulate_stages(tuned_study([CONSTANT, COSINE]), replace(TRUTH, seed_sd=0.05))
+    title = " ".join(sensitivity(curves(*flat)).get_suptitle().split())
+    assert title == f"{said}; at 0.01 to 0.1 each is within one seed SD of its best"
+
+
+def test_a_title_compares_no_base_lr_with_a_max_lr():
+    """ConstantLR and StepLR are best at 0.01 and 1, OneCycleLR at its max_lr 0.05: the title is on base_lr alone; with
+    ConstantLR as the only one that has it, on that one."""
+    pair = [(CONSTANT, STEP, CYCLE), (CONSTANT, CYCLE)]
+    titles = [sensitivity(curves(*simulate_stages(tuned_study(arms), TRUTH))).get_suptitle() for arms in pair]
+    assert titles[0].startswith("Chosen values of base_lr differ by a factor of 100: ConstantLR 0.01")
+    assert titles[1].startswith("ConstantLR does best at 0.01 (the lowest tried)")
+
+
+def test_nothing_is_chosen_of_what_never_completed():
+    """ConstantLR fails at every rate: the table has no rate of it and no gain, what is advised speaks of no best rate,
+    its trials are counted once, the headline goes on to what was chosen for the other, and the title leaves it out."""
+    truth = replace(TRUTH, diverges_above={"ConstantLR": 1e-9})
+    rows, record = simulate_stages(tuned_study([CONSTANT, STEP]), truth)
+    answer = tuning.answer(rows, record)
+    shown = answer.table.set_index("scheduler").loc["ConstantLR"]
+    assert shown[["chosen_rate", "of_those_tried", "good_rates", "verdict"]].tolist() == [
+        "–",
+        "none completed",
+        "–",
+        "nothing was chosen",
+    ]
+    assert math.isnan(shown["gained_points"])
+    assert "Try lower rates for ConstantLR: all 12 of its trials failed, and nothing was chosen." in answer.advice
+    assert not any("best one" in text for text in answer.advice)
+    assert "Of ConstantLR's trials 6 failed at the study's own setting." in answer.sentences
+    assert answer.headline[0].startswith("Nothing can be said of the best rate of ConstantLR")
+    assert answer.headline[1].startswith("Not certain for StepLR (the highest rate tried won")
+    assert sensitivity(curves(rows, record)).get_suptitle().startswith("StepLR does best at 1 (the highest tried)")
+
+
+def test_rates_are_counted_for_those_that_saw_them(tuned):
+    """StepLR is tried at 3 rates up to 1, OneCycleLR at max_lr 0.05 too: the 4 are said of OneCycleLR alone."""
+    rows, record = simulate_stages(tuned_study([STEP, CYCLE]), TRUTH)
+    first = tuning.answer(rows, record).sentences[0]
+    assert "among 4 rates from 0.01 to 1 for OneCycleLR, 3 rates from 0.01 to 1 for StepLR" in first
+    assert "among 3 rates from 0.01 to 1 on 4 selection seeds" in tuning.answer(*tuned).sentences[0]
 
 
 def test_settings_of_the_other_factors_are_tuned_apart():

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis import tuning
-from analysis.page.wording import points
+from analysis import schedulers, tuning
+from analysis.page.wording import displayed, points
 from analysis.rows.gains import gains, orders
 from analysis.rows.rates import choices, curves
 from analysis.tests.simulate import Truth, simulate_stages
-from analysis.tests.tuned import CONSTANT, COSINE, STEP, TRUTH, by_name, tuned_study
+from analysis.tests.tuned import CONSTANT, COSINE, CYCLE, CYCLE_CALL, STEP, TRUTH, by_name, tuned_study
+from analysis.tuning_gains_words import about_gains, about_order
+from analysis.tuning_words import names_of
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,34 @@ def test_the_p_values_are_corrected_for_the_number_of_schedulers():
     found = gains(rows, choices(rows, record))
     smallest = min(found, key=lambda gain: gain.judgement.p)
     assert smallest.corrected_p == pytest.approx(2 * smallest.judgement.p)
+
+
+def test_what_would_have_been_found_is_at_the_level_that_decides():
+    """Two schedulers share the 5%: what 6 seeds would have found is at 5% / 2, larger than at 5%. By hand, of SD s and
+    6 pairs: the noncentral t of 5 degrees exceeds its critical value with a chance of 0.8."""
+    truth = replace(TRUTH, identical=False, run_sd=0.03, best_lr={"ConstantLR": 0.01, "StepLR": 1.0})
+    rows, record = simulate_stages(tuned_study([CONSTANT, STEP]), truth)
+    found = [gain for gain in gains(rows, choices(rows, record)) if not gain.unchanged]
+    assert [gain.family for gain in found] == [2, 2]
+    for gain in found:
+        delta = gain.judgement.detectable / (gain.differences.std(ddof=1) / math.sqrt(6))
+        critical = stats.t.ppf(1 - 0.05 / 2 / 2, 5)
+        assert stats.nct.sf(critical, 5, delta) == pytest.approx(0.8, abs=0.002)
+
+
+def test_what_tuning_lost_is_not_to_be_kept():
+    """What was chosen on 4 selection seeds is worse on fresh ones: stay with the default, or choose on more."""
+    rows, record = simulate_stages(tuned_study([STEP]), TRUTH)
+    tuned, default = rows["tuning"] == "tuned", rows["tuning"] == "default"
+    swapped = rows["final_accuracy"].copy()
+    swapped[tuned], swapped[default] = (
+        rows.loc[default, "final_accuracy"].array,
+        rows.loc[tuned, "final_accuracy"].array,
+    )
+    answer = tuning.answer(rows.assign(final_accuracy=swapped), record)
+    said = "Stay with the default for StepLR, or choose again on more than 4 selection seeds: what was chosen is worse."
+    assert said in answer.advice
+    assert said not in tuning.answer(rows, record).advice
 
 
 def test_equivalence_stands_with_its_margin_and_its_own_interval():
@@ -119,3 +149,44 @@ def test_nothing_is_bought_where_the_rate_does_not_matter():
     standard_error = np.std(bought, ddof=1) / math.sqrt(len(bought))
     assert abs(np.mean(bought)) < 3 * standard_error
     assert np.mean(chosen) > 0.003  # the best of six means, each of an SD of 0.5 points, lies above the truth
+
+
+def test_a_p_is_not_printed_as_the_level_that_it_lies_below(tuned):
+    """0.0496 is below 5% and "0.050" would not be: in the sentence and in the table it has a digit more."""
+    rows, record = tuned
+    found = [replace(gain, corrected_p=0.0496) for gain in gains(rows, choices(rows, record)) if not gain.unchanged]
+    names = names_of(curves(rows, record))
+    assert all("Holm-corrected p = 0.0496)" in text for text in about_gains(found, names))
+    shown = displayed(tuning.table(curves(rows, record), found))["gained p"].tolist()
+    assert shown == ["0.0496", "–", "0.0496"]
+
+
+def test_places_that_may_be_the_same_are_not_said_to_be_the_same(tuned):
+    """Where no arm's intervals of places part, what is said is that no change is certain, not that nothing moved."""
+    (order,) = orders(gains(tuned[0], choices(*tuned)))
+    names = {arm: name for (arm, _), name in names_of(curves(*tuned)).items()}
+    (none,), (some,) = (about_order(replace(order, moved=m), names) for m in ((), (order.order(order.tuned)[0],)))
+    assert none.endswith("; that any changed its place is not certain.")
+    assert some.endswith("; StepLR changed place by more than noise.")
+
+
+def test_what_schedulers_stand_at_is_not_more_than_was_chosen():
+    """Of ConstantLR nothing could be chosen, and OneCycleLR was tried at a rate more: the comparison does not claim a
+    best one for each, nor as many trials."""
+    truth = replace(TRUTH, diverges_above={"ConstantLR": 1e-9})
+    rows, record = simulate_stages(tuned_study([CONSTANT, STEP, CYCLE]), truth)
+    (said,) = [text for text in schedulers.answer(rows, record).caveats if "[tune]" in text]
+    assert "the study's own where it found none" in said
+    assert "equal number" not in said
+
+
+def test_base_lr_is_not_advised_where_it_does_nothing():
+    """OneCycleLR tuned to max_lr 1 is to be used as that call; StepLR with its base_lr."""
+    best = replace(TRUTH, effects={CYCLE_CALL.format(1.0): 0.2})
+    for arms, truth, said in (
+        ([CONSTANT, CYCLE], best, f"Use OneCycleLR as {CYCLE_CALL.format(1.0)}: "),
+        ([CONSTANT, STEP], TRUTH, "Use StepLR with base_lr 1: "),
+    ):
+        rows, record = simulate_stages(tuned_study(arms), truth)
+        (line,) = [text for text in schedulers.answer(rows, record).advice if text.startswith("Use ")]
+        assert line.startswith(said)

@@ -1,15 +1,13 @@
 """A study that is cut off in its selection, or whose [tune] was changed: nothing is chosen that was not, and no row is
 called a stray that may yet be of use."""
 
-from dataclasses import replace
-
 import pandas as pd
 import pytest
 
 from analysis import tuning
 from analysis.comparisons import compare
 from analysis.figures.tuning import sensitivity
-from analysis.rows.planned import Progress, about_strays, progress
+from analysis.rows.planned import progress
 from analysis.rows.rates import choices, curves
 from analysis.rows.selection import Selection, selection
 from analysis.rows.staged import EARLIER, restaged
@@ -84,7 +82,7 @@ def test_rows_that_the_next_stage_may_need_are_no_strays(whole):
     """One more rate: what was tuned before is a candidate still, so that no row is useless until the choice is made."""
     rows, record = changed(whole, base_lr=[0.01, 0.1, 0.5, 1.0])
     at = progress(rows, record)
-    assert at.num_strays == 0
+    assert at.strays == ""
     assert at.num_done == (rows["tuning"] != "tuned").sum()
 
 
@@ -92,12 +90,12 @@ def test_rows_of_rates_that_are_no_candidates_are_strays(whole):
     """0.01, which ConstantLR was tuned to, is tried no more: its 6 rows and all 12 that tried it are of no use."""
     rows, record = changed(whole, base_lr=[0.1, 0.5, 1.0])
     gone = rows["base_lr"] == 0.01
-    at = progress(rows, record)
-    assert at.num_strays == at.num_earlier == gone.sum() == 18
-    assert about_strays(at) == (
-        "18 rows are of trials that the study no longer has; they are of an earlier choice of rates, and in no "
-        "comparison."
+    assert gone.sum() == 18
+    assert progress(rows, record).strays == (
+        "18 rows are of trials that the study no longer has (base_lr = 0.01): they are in nothing that is said here, "
+        "and stay in the folder, where lrbench.load shows them."
     )
+    assert {*restaged(rows, record)["trial_id"]} == {*rows["trial_id"][~gone]}
 
 
 def test_an_earlier_choice_is_in_no_comparison(whole):
@@ -127,13 +125,3 @@ def test_a_study_that_was_not_changed_keeps_its_parts(whole):
     rows, record = whole
     assert restaged(rows, record)["tuning"].tolist() == rows["tuning"].tolist()
     assert restaged(rows, {}) is rows
-
-
-def test_strays_of_both_kinds_are_told_apart():
-    """Of 5 rows that the study no longer has 2 were chosen before: the others are in the tables."""
-    at = Progress(num_trials=9, num_done=9, num_strays=5, num_earlier=2)
-    said = "5 rows are of trials that the study no longer has; "
-    assert about_strays(at) == (
-        f"{said}2 are of an earlier choice of rates, and in no comparison; the others are in the tables all the same."
-    )
-    assert about_strays(replace(at, num_earlier=0)) == f"{said}they are in the tables all the same."

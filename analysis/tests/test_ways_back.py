@@ -79,3 +79,12 @@ def test_trials_that_chose_are_left_out(rows):
     assert back.condition.endswith("tuning != 'selection'")
     assert back.num_rows == 40
     assert way_back("provenance", tuned).num_rows == 48
+
+
+def test_a_level_with_quotes_of_its_own_can_be_typed(rows):
+    """The workload {'width': 8} has single quotes: the line is still Python, and gives its rows."""
+    name = "own:mlp on digits, model_args={'width': 8}"
+    own = rows.assign(workload=[name] * 12 + ["digits-cnn"] * 36)
+    table = pd.DataFrame({"workload": [name, "digits-cnn"]})
+    _, *others = lines(table, own, way_back("conditions", own))
+    assert [len(eval(line.partition("  #")[0], {"rows": own})) for line in others] == [12, 36]

@@ -12,6 +12,7 @@ What this does *not* do: say what the rows mean (`analysis.audit`), or find the 
 """
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -20,9 +21,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lrbench.audit.documented import found
-from lrbench.audit.plan import Pilot, Plan, limit_for, make_plan, seconds_of
+from lrbench.audit.plan import Pilot, Plan, budget_said, limit_for, make_plan, seconds_of
 from lrbench.audit.target import Asked, Notes, Processes, describe, folder_for, key_of, limited, slug, workload_of
-from lrbench.errors import InputError
+from lrbench.errors import InputError, in_one_line
 from lrbench.factors import Trial
 from lrbench.place import default_device
 from lrbench.progress import SilentReporter
@@ -39,6 +40,10 @@ LOADER_BATCH_SIZE = 8
 # what is compared of a trial that went on from its checkpoint
 RESUMED = ("weights_sha256", "optimizer_sha256", "losses_sha256", "order_sha256", "applied_lr_sha256", "logits_sha256")
 RESUMED_CONDITIONS = ({"cudnn_deterministic": False}, {"cudnn_deterministic": True})
+# what torch says where a tensor, or a label, does not fit
+_OF_SHAPES = re.compile(
+    r"shape|\bsize|dimension|channel|\bmat[12]\b|broadcast|IndexError|out of (?:bounds|range)|too (?:small|large)", re.I
+)
 
 Say = Callable[[str], None]
 
@@ -75,7 +80,7 @@ def run_audit(asked: Asked, out: Path | None = None, *, say: Say = lambda line: 
     folder = folder_for(asked.target, key, out)
     notes, processes = Notes(folder), Processes(device)
     notes.check_writable()
-    say(f"{asked.target} on {device}, within {asked.budget}, into {folder}")
+    say(f"{asked.target} on {device}, within {budget_said(asked.budget)}, into {folder}")
     described = notes.read("described") if notes.known("described") else describe(asked, processes)
     if described["kind"] == "workload" and (problems := asked.of_a_workload()):
         raise InputError(*problems)
@@ -149,11 +154,11 @@ class _Audit:
         row = lrbench.run_trial(self._trial(plan), data_root=self._data_root, watch=watch)
         wall_seconds = time.monotonic() - began
         if row["status"] not in ("completed", "diverged"):
+            error = _last_line(row["error"])
             shape = f"images of {self._asked.shape} and {self._asked.classes} classes"
             hint = f". It was given {shape}; for others type --input and --classes" * (
-                self._described["kind"] == "model"
+                self._described["kind"] == "model" and bool(_OF_SHAPES.search(error))
             )
-            error = _last_line(row["error"])
             raise InputError(f"{self._asked.target} does not train: {error.rstrip('.') if hint else error}{hint}")
         num_steps, seconds = max(1, row.get("num_steps") or 0), row["total_seconds"]
         step_seconds = row.get("step_seconds_median") or seconds / num_steps
@@ -267,5 +272,4 @@ def _judged(seen: dict) -> dict:
 
 
 def _last_line(error: str | None) -> str:
-    lines = (error or "").partition(PRINTED)[0].strip().splitlines()
-    return lines[-1].strip() if lines else "no reason was left behind"
+    return in_one_line((error or "").partition(PRINTED)[0]) or "no reason was left behind"

@@ -82,10 +82,10 @@ def make_plan(
     if left_out := [part for part in PARTS if part not in parts]:
         cut.append(f"The time being short, left out: {', '.join(left_out)}.")
     if needed > seconds_left:
-        cut.append(
-            f"This is the smallest audit of this target and takes about {needed:.0f} s, longer than the "
-            f"{max(0.0, seconds_left):.0f} s that are left of the budget."
-        )
+        left = f"longer than the {seconds_left:.0f} s that are left of the budget"
+        if seconds_left < 1:
+            left = "and nothing of the budget is left after the short trial"
+        cut.append(f"This is the smallest audit of this target and takes about {needed:.0f} s, {left}.")
     return Plan(
         num_steps=in_each * epochs,
         epochs=epochs,
@@ -187,6 +187,15 @@ def seconds_of(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError(f"{text!r} is no time")
     return value
+
+
+def budget_said(text: str) -> str:
+    """Return a budget as it was typed, with its unit.
+
+    >>> budget_said("30"), budget_said("2m")
+    ('30 s', '2m')
+    """
+    return text if text.strip()[-1:].isalpha() else f"{text.strip()} s"
 
 
 def shape_of(text: str) -> tuple[int, int, int]:

@@ -7,13 +7,14 @@ does *not* do: tell of options and commands that do not exist (`lrbench.commands
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lrbench.errors import InputError, did_you_mean
+from lrbench.errors import InputError, device_meant, did_you_mean
 
 DataRoot = Annotated[
     Path | None,
@@ -35,6 +36,16 @@ StudyName = Annotated[
 def number(help: str, *names: str) -> Any:
     """Return an option that takes a number, read by `Typed`; without it the command has a default of its own."""
     return Annotated[str | None, typer.Option(*names, metavar="N", help=help, show_default=False)]
+
+
+@contextmanager
+def telling_of_interrupts() -> Iterator[None]:
+    """Say on stderr that Ctrl-C was heard, and let it go on: the command ends with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise
 
 
 class Typed:
@@ -90,7 +101,7 @@ class Typed:
     def device(self, option: str, text: str) -> str:
         """Return the name of a device; whether it is there is asked later."""
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-            near = did_you_mean(text, ("auto", "cpu", "cuda"))
+            near = device_meant(text)
             self._wrong(option, text, f"auto, cpu, cuda or cuda:N.{near}" if near else "auto, cpu, cuda or cuda:N")
         return text
 
@@ -117,6 +128,11 @@ class Typed:
             elif name in found:
                 vary = f"to vary a factor give a list: {option} {name}=[…]"
                 self._problems.append(f"{option} {name} is given twice; {vary}")
+            elif len(calls := _calls_in(text)) > 1:
+                listed = ", ".join(f'"{call}"' for call in calls)
+                self._problems.append(
+                    f"{option} {name} found {text!r}; a list is typed so: {option} '{name}=[{listed}]'"
+                )
             else:
                 found[name] = level(text.strip())
         return found
@@ -126,13 +142,29 @@ class Typed:
         self._problems.append(f"{option} found {found}; allowed: {allowed}")
 
 
+def _calls_in(text: str) -> list[str]:
+    """Split "StepLR(2), ConstantLR(factor=1)" at the commas between its calls; whatever else it is stays whole."""
+    if text.lstrip()[:1] in ("[", "{", '"', "'"):
+        return [text]
+    calls, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            calls.append("")
+        else:
+            calls[-1] += letter
+    calls = [call.strip() for call in calls]
+    return calls if any("(" in call for call in calls) else [text]
+
+
 def level(text: str) -> Any:
-    """Read a level: TOML, numbers with commas between them as a list, and anything else as the text that it is.
+    """Read a level: TOML, numbers or switches with commas between them as a list, and anything else as its text.
 
     >>> level("1e-3"), level("0.5,1.0"), level("0-9"), level("true")
     (0.001, [0.5, 1.0], '0-9', True)
     """
-    for toml in (text, f"[{text}]") if re.fullmatch(r"[-+.\de, ]*[.e][-+.\de, ]*", text) else (text,):
+    numbers, switches = r"[-+.\de, ]*[.e][-+.\de, ]*", r"(true|false)( *, *(true|false))+"
+    for toml in (text, f"[{text}]") if re.fullmatch(f"{numbers}|{switches}", text) else (text,):
         try:
             return tomllib.loads(f"level = {toml}")["level"]
         except tomllib.TOMLDecodeError:

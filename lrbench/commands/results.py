@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lrbench.commands.options import Folder, Typed
+from lrbench.commands.options import Folder, Typed, telling_of_interrupts
 
 app = typer.Typer()
 
@@ -28,7 +28,8 @@ def report(
     read_study_record(folder)  # a folder that holds no study is told before the slow imports
     from analysis.page.report import write_report
 
-    paths = write_report(folder, out, progress=lambda text: typer.echo(text, err=True), format=format_)
+    with telling_of_interrupts():
+        paths = write_report(folder, out, progress=lambda text: typer.echo(text, err=True), format=format_)
     typer.echo(f"report: {paths.written[0]}")
 
 

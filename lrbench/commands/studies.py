@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lrbench.commands.options import DataRoot, Device, Levels, StudyName, Typed, number
+from lrbench.commands.options import DataRoot, Device, Levels, StudyName, Typed, number, telling_of_interrupts
 
 app = typer.Typer()
 
@@ -41,9 +41,10 @@ def plan(
         num_pilots = typed.whole("--pilot", pilot, least=0) or 0
         levels = typed.levels(set_)
         typed.device("--device", device)
-    code = plan_command(
-        study, out=out, device=device, pilot=num_pilots, levels=levels, as_json=json_, data_root=data_root
-    )
+    with telling_of_interrupts():
+        code = plan_command(
+            study, out=out, device=device, pilot=num_pilots, levels=levels, as_json=json_, data_root=data_root
+        )
     raise typer.Exit(code)
 
 
@@ -101,7 +102,10 @@ def run(
         typed.every("--digest-every", digest_every)
     from lrbench.start import Zygote
 
-    with ExitStack() as stack:  # torch is loaded elsewhere while the study is read and planned here
+    with (
+        telling_of_interrupts(),
+        ExitStack() as stack,
+    ):  # torch is loaded elsewhere while the study is read and planned here
         zygote = stack.enter_context(Zygote()) if executor == "process" else None
         from lrbench.checkpoints import parse_every
         from lrbench.progress import SilentReporter, default_reporter

@@ -116,7 +116,8 @@ def diverge(
         str, typer.Option(metavar="DEVICE", help="Where a trial says auto: auto, cpu, cuda or cuda:N.")
     ] = "auto",
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to write [default: results/diverge].", show_default=False)
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to write [default: results/diverge/A-B].", show_default=False),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     data_root: DataRoot = None,

@@ -53,7 +53,12 @@ def problem(error: ClickException) -> str:
 
 def _options(params, typed: str) -> str:
     names = [name for param in params if param.param_type_name == "option" for name in param.opts]
-    return f"allowed: {', '.join([*names, '--help'])}.{did_you_mean(typed, [*names, '--help'])}"
+    names = [*names, "--help"]
+    bare = {name.lstrip("-"): name for name in names}  # the dashes, which all have, make none alike
+    near = did_you_mean(typed.lstrip("-"), bare)
+    for word, name in bare.items():
+        near = near.replace(f"'{word}'", f"'{name}'")
+    return f"allowed: {', '.join(names)}.{near}"
 
 
 def _example(ctx) -> str:

@@ -210,6 +210,26 @@ def _between(a: Trial, b: Trial, parting: Parting, mismatch: Mismatch, steps_per
 # --------------------------------------------------------------------------------------------------------- the command
 
 
+def folder_of(a: Trial, b: Trial) -> Path:
+    """Return where the answer to these two lies: another pair's stays beside it."""
+    return DEFAULT_FOLDER / f"{a.trial_id[:8]}-{b.trial_id[:8]}"
+
+
+def _remove_old_answer(folder: Path) -> None:
+    """Remove what an earlier command has left in the folder: should this one fail, nothing there looks like its answer.
+
+    Raises InputError where it cannot be removed.
+    """
+    traces = [f"{side}.trace{suffix}" for side in "ab" for suffix in ("", ".keep", ".outputs.npz")]
+    for name in ("diverge.json", *traces):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{folder / name} cannot be removed: {error.strerror}. Name another folder: --out DIR"
+            ) from None
+
+
 @contextmanager
 def _telling_of_interrupts():
     """Say on stderr that Ctrl-C was heard, and let it go on."""
@@ -242,8 +262,9 @@ def diverge_command(
     if a.endswith(".trace"):
         return _traces_command(a, b, as_json)
     targets = [read_target(a, {**levels, **levels_a}, device), read_target(b or a, {**levels, **levels_b}, device)]
-    folder = Path(out if out is not None else DEFAULT_FOLDER)
     trial_a, trial_b = (target.trial for target in targets)
+    folder = Path(out) if out is not None else folder_of(trial_a, trial_b)
+    _remove_old_answer(_writable(folder))
     recorded = None
     if b not in (None, a) and all(target.row for target in targets):  # a row against itself tells nothing
         recorded = answer_of_rows(trial_a, trial_b, *(target.row for target in targets))

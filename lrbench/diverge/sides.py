@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from lrbench import nvml
-from lrbench.errors import InputError, RunError
+from lrbench.errors import InputError, RunError, in_one_line
 from lrbench.executors import Job, Running, how_it_ended, open_executor
 from lrbench.factors import Trial
 from lrbench.place import common_columns
@@ -89,7 +89,7 @@ def _row(ended: Running, side: str) -> dict:
         how = f"the process {how_it_ended(ended.exit)} in {ended.stage!r}"
         raise RunError(f"{side} did not come to its end: {how}\n{ended.output}".rstrip())
     if row["status"] not in ("completed", "diverged"):
-        raise RunError(f"{side} did not come to its end ({row['status']}): {row['error']}")
+        raise RunError(f"{side} did not come to its end ({row['status']}): {in_one_line(row['error'] or '')}")
     return row
 
 

@@ -24,6 +24,12 @@ CAUSES = {
     "length": "one of the two trained for fewer steps; as far as both went, nothing differs",
     "evaluation": "training is the same to the bit, what was evaluated of it is not",
 }
+# What is seen to differ at a step of which no digests were taken: nothing else of that step was compared.
+_UNDIGESTED = {
+    "lr": "the learning rates differ",
+    "loss": "the training loss differs",
+    "weights": "the weights or the optimizer's state differ",
+}
 # what is compared where all steps are equal; null in one of the rows: not compared
 _AT_THE_END = ("weights_sha256", "optimizer_sha256")
 _EVALUATED = ("logits_sha256", "predictions_sha256", "val_loss_curve", "final_loss")
@@ -34,16 +40,17 @@ class Mismatch:
     """The first step at which two rows differ. `step` counts training steps from 1; 0: no step, but what came after.
 
     `what` is a key of CAUSES. The parting lies after `last_equal_step` and at or before `step`; where these are
-    neighbours it is exact.
+    neighbours it is exact. Where the step is not `digested`, `what` is what was recorded of it, not what comes first.
     """
 
     what: str
     step: int
     last_equal_step: int
+    digested: bool = True
 
     @property
     def exact(self) -> bool:
-        """Whether `step` is where the two part, and `what` what differs first in it."""
+        """Whether `step` is where the two part."""
         return self.step - self.last_equal_step == 1
 
     @property
@@ -59,6 +66,15 @@ class Mismatch:
     def _said(self, cause: str) -> str:
         if self.what in ("length", "evaluation"):
             return cause
+        if not self.digested:
+            first, last = self.last_equal_step + 1, self.step
+            where = (
+                f"from step {last} on" if self.exact else f"between steps {first} and {last} the two part: at {last}"
+            )
+            return (
+                f"{where} {_UNDIGESTED[self.what]}; no digests were taken of step {last}, so whether its batch, its "
+                "random state or the weights before it differ was not compared"
+            )
         if self.exact:
             return f"from step {self.step} on {cause}"
         return (
@@ -79,14 +95,15 @@ def first_mismatch(a: Mapping, b: Mapping) -> Mismatch | None:
     for what, step in (("lr", by_rates), ("loss", by_losses)):
         if step and (found is None or step < found.step):
             last = found.last_equal_step if found else _last_equal_digest(a, b, step)
-            found = Mismatch(what=what, step=step, last_equal_step=min(last, step - 1))
+            found = Mismatch(what=what, step=step, last_equal_step=min(last, step - 1), digested=False)
     if found is None:
         return _after_the_steps(a, b)
     return found
 
 
 def _taken(row: Mapping) -> dict[int, int]:
-    return {step: place for place, step in enumerate(_listed(row.get("digest_steps")))}
+    # ints of Python's own: a row that was read from a file has NumPy's, which no JSON takes
+    return {int(step): place for place, step in enumerate(_listed(row.get("digest_steps")))}
 
 
 def _listed(values: object) -> list:
@@ -139,7 +156,7 @@ def _after_the_steps(a: Mapping, b: Mapping) -> Mismatch | None:
 
     if differ(_AT_THE_END):  # the digests at steps were not taken at the last one
         last = _last_equal_digest(a, b, lengths[0] + 1)
-        return Mismatch(what="weights", step=lengths[0], last_equal_step=min(last, lengths[0] - 1))
+        return Mismatch(what="weights", step=lengths[0], last_equal_step=min(last, lengths[0] - 1), digested=False)
     if differ(_EVALUATED):
         return Mismatch(what="evaluation", step=0, last_equal_step=lengths[0])
     return None

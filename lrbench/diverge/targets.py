@@ -94,16 +94,15 @@ def _trials_of(folder: str, rows, problem: str) -> str:
 def _of_a_model(reference: str) -> list[str]:
     """Return what to do with a model that was given in a workload's place; an empty list where it is none.
 
-    The user's code is imported in a process of its own. Where that cannot tell, what is wrong with the code is told by
-    the check before a run.
+    The user's code is imported in a process of its own; what is wrong with it goes before all else.
     """
     from lrbench.audit.target import Asked, Processes, describe, slug
 
     asked = Asked(target=reference)
     try:
         kind = describe(asked, Processes("cpu"))["kind"]
-    except InputError:
-        return []
+    except InputError as error:
+        return list(error.problems)
     if kind != "model":
         return []
     kept = f"results/audit-{slug(reference)}#TRIAL_ID"

@@ -1,7 +1,7 @@
 """Trials in this very process, one after the other: for a debugger and for tracebacks with everything in them.
 
 Not for results that matter: cuDNN's plan cache and the allocator's state of one trial reach the next. There is no time
-limit and no protection: what ends a trial's process ends the run.
+limit and little protection: what ends a trial's process, other than by sys.exit, ends the run.
 """
 
 import os

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrbench import nvml
 from lrbench.devices import Devices
-from lrbench.errors import InputError, did_you_mean
+from lrbench.errors import InputError, device_meant
 from lrbench.factors import Problems, check_level
 from lrbench.own_folder import default_folder
 from lrbench.place import cpu_model, default_device
@@ -49,7 +49,8 @@ class Plan:
     """All that is known of a study beforehand.
 
     `elsewhere` names the machine where the rows ran that the time is from, if it is not this one; `num_done` trials of
-    the study, of every stage that its rows have led to, have a row already, and `finished` says that none is to come.
+    the study, of every stage that its rows have led to, have a row already, `num_failed` of them did not complete, and
+    `finished` says that none is to come.
     """
 
     study: Study
@@ -60,6 +61,7 @@ class Plan:
     sights: list["Sight"]
     blind_spots: list[str]
     num_done: int = 0
+    num_failed: int = 0
     finished: bool = False
     elsewhere: str = ""
     notes: tuple[str, ...] = ()
@@ -113,7 +115,7 @@ def make_plan(
     try:
         check_level("device", device)
     except Problems:
-        allowed = f"allowed: auto, cpu, cuda or cuda:N.{did_you_mean(device, ('auto', 'cpu', 'cuda'))}"
+        allowed = f"allowed: auto, cpu, cuda or cuda:N.{device_meant(device)}"
         raise InputError(f"--device found {device!r}; {allowed}") from None
     chosen = study if isinstance(study, Study) else read_study(study)
     if levels:
@@ -136,7 +138,7 @@ def make_plan(
     distances = {name: len(said) for name, said in differ.items()}
     sees = sights(chosen, [(name, nearest[name]) for name in order], device, distances)
     notes += [said for name in dict.fromkeys(s.scatter.folder for s in sees if s.known) for said in differ[name]]
-    num_done, finished = _done(folder, chosen, device)
+    num_done, num_failed, finished = _done(folder, chosen, device)
     return Plan(
         study=chosen,
         folder=folder,
@@ -146,6 +148,7 @@ def make_plan(
         sights=sees,
         blind_spots=blind_spots(chosen, sees, inert=all(trial.device == "cpu" for trial in shape.conditions)),
         num_done=num_done,
+        num_failed=num_failed,
         finished=finished,
         elsewhere=elsewhere,
         notes=tuple(notes),
@@ -175,7 +178,8 @@ def _stored(folder: Path, shape: Shape) -> tuple[list[tuple[str, Any]], list[str
         try:
             rows = like(load(path), shape.conditions)
         except InputError as error:
-            notes.append(f"left out: {error}")
+            own = path.resolve() == folder.resolve()
+            notes.append(f"left out: {error if own else f'{path}, whose rows cannot be read'}")
             continue
         if len(rows):
             found.append((str(path), rows.assign(folder=str(path))))
@@ -226,17 +230,18 @@ def _rows_for_time(stored, pilot_rows, device: str) -> tuple[Any, str]:
     return rows, ", ".join(sorted(str(name) for name in rows[column].dropna().unique()))
 
 
-def _done(folder: Path, study: Study, device: str) -> tuple[int, bool]:
-    """Return how many trials of the study have a row in its folder, stage by stage, and whether none is to come."""
+def _done(folder: Path, study: Study, device: str) -> tuple[int, int, bool]:
+    """Return how many trials of the study have a row in its folder, how many failed, and whether none is to come."""
     if not (folder / "study.json").is_file():
-        return 0, False
+        return 0, 0, False
     from lrbench.store import load, scan
 
     seen = scan(folder)
     stages = Stages(study, device, partial(load, folder))
     while seen and stages.advance(seen):
         pass
-    return sum(trial.trial_id in seen for trial in stages.certain), stages.ended
+    statuses = [seen[trial.trial_id][0] for trial in stages.certain if trial.trial_id in seen]
+    return len(statuses), sum(status != "completed" for status in statuses), stages.ended
 
 
 # --------------------------------------------------------------------------------------------------------------- pilot

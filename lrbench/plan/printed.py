@@ -1,10 +1,12 @@
 """A plan as it is printed, and as JSON. What this does *not* do: find out anything (`lrbench.plan.command`)."""
 
 import math
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lrbench.plan.cost import PILOT_SECONDS
+from lrbench.plan_warnings import one_schedule
 
 if TYPE_CHECKING:
     from analysis.plan import Sight
@@ -28,13 +30,13 @@ def print_plan(plan: "Plan", again: str, console=None) -> None:
     say("")
     say("What it takes", "bold")
     if plan.cost.known:
-        console.print(_grid(_stages(plan)))
+        console.print(_grid(_stages(plan), console.width))
     for sentence in _about_time(plan, again):
         say(sentence)
     say("")
     say("What it will be able to see", "bold")
     if any(sight.known and sight.num_comparisons for sight in plan.sights):
-        console.print(_grid(_seen(plan)))
+        console.print(_grid(_seen(plan), console.width))
     for sentence in _about_sight(plan, again):
         say(sentence)
     if plan.blind_spots:
@@ -59,7 +61,13 @@ def as_plain(plan: "Plan") -> dict[str, Any]:
             "question": plan.study.question,
             "folder": str(plan.folder),
             "device": plan.device,
-            "trials": {**shape, "done": plan.num_done, "finished": plan.finished, "stages": stages},
+            "trials": {
+                **shape,
+                "done": plan.num_done,
+                "failed": plan.num_failed,
+                "finished": plan.finished,
+                "stages": stages,
+            },
             "cost": {**asdict(plan.cost), "known": plan.cost.known, "elsewhere": plan.elsewhere},
             "pilot": asdict(plan.pilot),
             "comparisons": [_plain_sight(sight) for sight in plan.sights],
@@ -102,6 +110,10 @@ def _size(plan: "Plan") -> str:
         done = f"; it is finished, with {count(plan.num_done, 'trial')} in {plan.folder}"
     elif not plan.num_done:
         done = ""
+    if plan.num_failed:
+        done += (
+            f", of which {plan.num_failed:,} did not complete: lrbench show {shlex.quote(str(plan.folder))} says why"
+        )
     return f"{total} {'trial' if shape.most == 1 else 'trials'}: {kinds}{done}"
 
 
@@ -210,13 +222,34 @@ def _bare(sight: "Sight", size: float) -> str:
 
     if math.isnan(size):
         return DASH
-    return plain(sight.metric, size).removesuffix("%").removesuffix(f" {sight.metric.unit}") if size < 50 else "nothing"
+    if not _plannable(sight, size):
+        return "none"
+    return plain(sight.metric, size).removesuffix("%").removesuffix(f" {sight.metric.unit}")
 
 
-def _size_of(sight: "Sight", size: float) -> str:
+def _plannable(sight: "Sight", size: float) -> bool:
+    """Tell whether a difference of this size can be hoped for: finite, and of a ratio no more than tenfold."""
+    return size <= math.log(10) if sight.metric.scale == "ratio" else math.isfinite(size)
+
+
+def _found(sight: "Sight", many: str) -> str:
+    """Say which true difference so many units find: where they find none that can be hoped for, that they are too few.
+
+    One unit finds none; two or three may find one that nobody expects, such as a speed more than ten times the other.
+    """
     from analysis.sizes import plain
 
-    return plain(sight.metric, size) if math.isfinite(size) else "nothing"
+    alone, together, size = sight.detectable, sight.detectable_in_family, sight.family_size
+    however = "however large" if math.isinf(alone) else "up to tenfold"
+    if not _plannable(sight, alone):
+        return f"With {many} no difference, {however}, is found four times in five: too few to plan with."
+    family = ""
+    if size > 1 and _plannable(sight, together):
+        family = f", of {plain(sight.metric, together)} in its family of {size}"
+    elif size > 1:
+        family = f", and none, {'however large' if math.isinf(together) else 'up to tenfold'}, in its family of {size}"
+    found = f"a true difference of {plain(sight.metric, alone)} is found four times in five by itself"
+    return f"With {many} {found}{family}."
 
 
 def _about_sight(plan: "Plan", again: str) -> list[str]:
@@ -232,7 +265,9 @@ def _about_sight(plan: "Plan", again: str) -> list[str]:
                 f"What difference in {s.metric.label} it will see is not known: {why}.{_part_first(plan, again)}"
             )
     if not said:
-        said = ["It compares nothing: vary scheduler under [grid], or another factor and name it with [[compare]]."]
+        what = "vary scheduler under [grid], or another factor and name it with [[compare]]"
+        what = "its schedules are one schedule here" if one_schedule(plan.shape.conditions) else what
+        said = [f"It compares nothing: {what}."]
     return [*said, *_about_looks(plan), *(note for note in plan.notes if not note.startswith("left out"))]
 
 
@@ -268,10 +303,9 @@ def _about_known(s: "Sight") -> list[str]:
     if not scatter.paired:
         source = f"single arms on {count(scatter.num_units, unit)} of {scatter.folder}, taken as independent"
     name, many = f"{_asked(s)}, {s.metric.label}", count(s.num_units, unit)
-    family = f", of {_size_of(s, s.detectable_in_family)} in its family of {s.family_size}" if s.family_size > 1 else ""
     said = [
         f"{name}: differences scatter by {plain(s.metric, scatter.sd)} ({source}).",
-        f"With {many} a true difference of {_size_of(s, s.detectable)} is found four times in five by itself{family}.",
+        _found(s, many),
     ]
     if not scatter.margin > 0:
         return said
@@ -286,15 +320,33 @@ def _about_known(s: "Sight") -> list[str]:
 # --------------------------------------------------------------------------------------------------------------- table
 
 
-def _grid(content: tuple[list[str], list[list[str]]]):
-    """Lay out a table; in a narrow terminal its first column is folded."""
+_LEAST = 12  # characters that a table's first column has at least
+
+
+def _grid(content: tuple[list[str], list[list[str]]], width: int):
+    """Lay out a table; in a narrow terminal its first column is folded, and in a narrower one each row is a list."""
     from rich import box
     from rich.table import Table
 
     heads, rows = content
+    columns = zip(*([heads, *rows]), strict=True)
+    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    if _LEAST + sum(2 + each for each in widths[1:]) > width:
+        return _listed(heads, rows)
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for index, head in enumerate(heads):
-        grid.add_column(head, justify="left" if index == 0 else "right", no_wrap=index > 0)
+        grid.add_column(head, justify="left" if index == 0 else "right", no_wrap=index > 0, overflow="fold")
     for row in rows:
         grid.add_row(*row)
     return grid
+
+
+def _listed(heads: list[str], rows: list[list[str]]):
+    """Lay out each row as a list: its first cell, and below it a line for each of the others."""
+    from rich.text import Text
+
+    said = []
+    for first, *others in rows:
+        pairs = zip(heads[1:], others, strict=True)
+        said += [" ".join(first.split()), *(f"  {' '.join(head.split())}: {cell}" for head, cell in pairs if cell)]
+    return Text("\n".join(said))

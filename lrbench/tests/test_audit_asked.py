@@ -123,6 +123,17 @@ def test_a_model_alone_gets_images_of_its_shape():
     assert getattr(made, name) is getattr(made, name)  # staged once
 
 
+@pytest.mark.parametrize(("classes", "num_images"), [(10, 9), (100, 18), (1000, 106), (1000, 1), (2, 2), (10, 11)])
+def test_made_data_have_the_head_that_was_asked_for(classes, num_images):
+    """However few images there are, the last class is among them, so that the model is built for every class; the test
+    part holds them all."""
+    data = getattr(made, f"images_1x2x2_of_{classes}_n{num_images}")(None)
+    assert len(data["train_labels"]) == num_images
+    assert data["train_labels"].max() == data["test_labels"].max() == classes - 1
+    assert set(data["test_labels"]) == set(range(classes))
+    assert len(set(data["train_labels"])) == min(classes, num_images)
+
+
 def test_made_data_have_no_other_names():
     """A name that is no shape is no attribute."""
     with pytest.raises(AttributeError, match="images_of_nothing"):

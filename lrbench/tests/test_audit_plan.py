@@ -76,4 +76,12 @@ def test_a_plan_says_what_it_leaves_out():
     chosen = plan(seconds_left=1.0)
     assert chosen.parts == ()
     assert chosen.cut[0] == "The time being short, left out: strict, resume, threads."
-    assert "the smallest audit" in chosen.cut[1]
+    assert chosen.cut[1].endswith(" s, longer than the 1 s that are left of the budget.")
+
+
+@pytest.mark.parametrize("seconds_left", [0.4, -3.0])
+def test_a_budget_that_is_gone_is_said_to_be_gone(seconds_left):
+    """After the short trial nothing may be left: no "0 s that are left"."""
+    assert (
+        plan(seconds_left=seconds_left).cut[1].endswith(" s, and nothing of the budget is left after the short trial.")
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lrbench.audit.command import audit_command, run_audit
+from lrbench.audit.command import _OF_SHAPES, audit_command, run_audit
 from lrbench.audit.target import Asked
 from lrbench.errors import InputError
 
@@ -50,3 +50,20 @@ def test_a_shape_for_a_users_own_workload_is_refused(nets):
     """A workload has images of its own, which is known once it is loaded."""
     with pytest.raises(InputError, match=r"--input is for a model alone\. Type: lrbench audit nets:table"):
         run_audit(Asked(target="nets:table", input="1x8x9"), Path("out"))
+
+
+@pytest.mark.parametrize(
+    ("error", "may_be"),
+    [
+        ("RuntimeError: addmm: mat1 and mat2 shapes cannot be multiplied (128x64 and 99x10)", True),
+        ("RuntimeError: expected input[8, 3, 8, 8] to have 1 channels, but got 3 channels instead", True),
+        ("IndexError: Target 7 is out of bounds.", True),
+        ("RuntimeError: Given input size: (8x1x1). Calculated output size: (8x0x0). Output size is too small", True),
+        ("the process left with exit code 0 in 'train'", False),
+        ("ValueError: fwd boom (at bad.py:6 in forward)", False),
+        ("SystemExit: 3", False),
+    ],
+)
+def test_other_images_are_proposed_where_these_may_not_fit(error, may_be):
+    """--input and --classes are named where torch speaks of shapes or labels, and not where a process died."""
+    assert bool(_OF_SHAPES.search(error)) is may_be

@@ -47,6 +47,22 @@ def test_a_good_one_passes(scheduler):
     assert told(scheduler) == []
 
 
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("function", ["draws", "counts"])
+def test_a_function_of_the_step_gives_the_same_rate_again(function, inside):
+    """One that draws, or counts its calls, is refused before anything trains, within another schedule too."""
+    named = {"name": "LambdaLR", "lr_lambda": f"{USERS}:{function}"}
+    (problem,) = told({"name": "ProductLR", "schedulers": [named]} if inside else f"{USERS}:{function}")
+    assert "a function of the step has to give the same rate for the same step" in problem
+    assert f"({USERS}:{function} draws, or keeps a state)" in problem
+
+
+def test_a_function_that_ends_the_process_is_refused():
+    """sys.exit in a schedule is a problem of that schedule like any other exception."""
+    (problem,) = told(f"{USERS}:leaves")
+    assert "SystemExit: 3" in problem
+
+
 def test_a_warm_up_that_follows_beta2_wants_an_optimizer_with_betas():
     """SGD has none, and is told so before training; a beta2 that the warm-up gives itself is enough."""
     trial = Trial(workload="digits-cnn", warmup={"kind": "untuned_linear"})

@@ -1,6 +1,9 @@
 """The command line's answers that need no training: help, and one clear error for every bad input."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -238,3 +241,13 @@ def test_a_real_process_answers_the_same(tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "study.json").write_text(json.dumps({"study": {"name": "x"}, "places": [], "num_trials": 0}))
     assert lrbench("compact", "d", folder=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("explain", "StepLR")])
+def test_a_full_disk_under_standard_output_is_one_clear_error(arguments, tmp_path):
+    """What is printed cannot be written: exit code 1 and why, without a traceback."""
+    program = Path(sys.executable).with_name("lrbench")
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == "error: standard output cannot be written: No space left on device\n"

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from lrbench.cli import app
+from lrbench.commands.options import Typed
 from lrbench.tests.helpers.command_line import errors_of, in_this_process
 
 GIVEN = {"STUDY": "quickstart", "DIR": "d", "DIR_A": "a", "DIR_B": "b", "A": "digits-cnn", "TARGET": "digits-cnn"}
@@ -116,6 +117,58 @@ def test_an_option_that_does_not_exist(command, words):
     (error,) = errors_of(command(*typed(words), "--hlep"))
     assert error.startswith(f"error: lrbench {' '.join(words)}: --hlep is no option; allowed: ")
     assert error.endswith(" Did you mean '--help'?")
+
+
+def test_an_option_that_is_like_none_has_no_suggestion(command):
+    """The dashes, which every option has, make --foo no likeness of --out."""
+    (error,) = errors_of(command("run", "quickstart", "--foo"))
+    assert error.endswith(", --help.")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("gpu", "cuda"), ("GPU:1", "cuda:1"), ("cud", "cuda"), ("cqu", "cpu")])
+def test_the_device_that_was_meant(command, typed, meant):
+    """A GPU is called cuda here."""
+    (error,) = errors_of(command("run", "quickstart", "--device", typed))
+    assert error.endswith(f" Did you mean {meant!r}?")
+
+
+def test_calls_with_commas_between_them_are_told_as_a_list(command):
+    """What to type is said whole, and can be typed; a call with two arguments is one call."""
+    (error,) = errors_of(command("run", "quickstart", "--set", "scheduler=StepLR(2, 0.5), ConstantLR()"))
+    assert error.endswith("""a list is typed so: --set 'scheduler=["StepLR(2, 0.5)", "ConstantLR()"]'""")
+    with Typed() as read:
+        assert read.levels(['scheduler=["StepLR(2, 0.5)", "ConstantLR()"]', "cudnn_benchmark=true,false"]) == {
+            "scheduler": ["StepLR(2, 0.5)", "ConstantLR()"],
+            "cudnn_benchmark": [True, False],
+        }
+
+
+@pytest.mark.parametrize(("name", "what"), [("nodir", "does not exist"), ("afile", "is a file")])
+def test_a_data_root_that_is_no_folder(command, tmp_path, monkeypatch, name, what):
+    """Every data set would be absent there, and that says nothing."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "afile").write_text("")
+    (error,) = errors_of(command("data", "list", "--data-root", str(tmp_path / name)))
+    assert error.endswith(f"{name}', which {what}; allowed: the folder of your data sets")
+
+
+def test_a_study_without_a_name(command):
+    """An empty text is no folder and no file."""
+    (error,) = errors_of(command("run", ""))
+    assert error == "error: STUDY found ''; allowed: a study file, or a built-in study such as quickstart"
+
+
+@pytest.mark.parametrize("word", ["show", "report", "compare"])
+def test_a_folder_of_studies_is_told_with_those_in_it(command, tmp_path, word):
+    """The folder above a study is named by mistake: its studies are listed. What is to be typed is quoted."""
+    for name in ("one/a", "one/b"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "study.json").write_text('{"schema_version": 1, "study": {}}')
+    folders = [str(tmp_path / "one")] * (2 if word == "compare" else 1)
+    (error,) = errors_of(command(word, *folders))
+    assert error.endswith(f"name one: {tmp_path}/one/a, {tmp_path}/one/b")
+    (error,) = errors_of(command("show", "no where"))
+    assert error.endswith("Write one: lrbench run quickstart --out 'no where'")
 
 
 @pytest.mark.parametrize(("words", "meant"), [(["rnu"], "run"), (["data", "fetsh"], "fetch"), (["Report"], "report")])

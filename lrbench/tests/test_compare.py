@@ -112,6 +112,12 @@ def test_all_mistakes_are_told_at_once():
     ]
 
 
+def test_a_margin_of_no_metric_is_told_beside_a_wrong_metric():
+    """Which margins a metric has is not known where there is no such metric; -1 is a margin of none."""
+    found = problems_of({"factor": "sheduler", "metric": "accuracy", "margin": "-1"})
+    assert [problem.split()[0] for problem in found] == ["compare[0].factor", "compare[0].metric", "compare[0].margin"]
+
+
 def test_a_wrong_level_is_no_second_mistake():
     """A factor whose levels are wrong is told of there, and not again because it cannot be compared."""
     (problem,) = problems_of(

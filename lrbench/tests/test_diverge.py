@@ -3,13 +3,16 @@
 import json
 import random
 import signal
+import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from lrbench.diverge.command import Answer, diverge, diverge_command
-from lrbench.diverge.sides import Sides
+from lrbench.diverge.command import Answer, answer_of_rows, diverge, diverge_command, folder_of
+from lrbench.diverge.sides import Sides, _row
 from lrbench.diverge.steps import Mismatch
 from lrbench.diverge.targets import read_target
 from lrbench.diverge.traces import Parting
@@ -18,7 +21,7 @@ from lrbench.factors import Trial
 from lrbench.tests.helpers.commands import finish, start
 from lrbench.tests.helpers.studies import DIGITS, RECIPE, USERS, linear
 from lrbench.trial.trace import OperatorTrace
-from lrbench.watch import Watch
+from lrbench.watch import STEP_DIGESTS, Watch
 
 CAUSED = (": the forward", ": the backward", ": the optimizer's step")
 FAULTY = {"model": "lrbench.claims.faulty:numpy_noise", "data": "digits", "train_limit": 72}
@@ -200,7 +203,9 @@ def test_traces_of_ones_own_are_compared_as_they_are(folder, capsys):
         ("broken.json", {}, "broken.json: "),
         ("list.json", {}, "list.json is no trial"),
         ("results/none#abc", {}, "results/none"),
-        ("mynet:workload", {}, "workload mynet:workload: epochs is missing.*give epochs=10"),
+        ("mynet:workload", {}, "no module named 'mynet'"),
+        (f"{USERS}:nope", {}, f"'{USERS}:nope': no 'nope' in "),
+        ("mine:workload", {}, "workload mine:workload: epochs is missing.*give epochs=10"),
         (
             f"{USERS}:Bias",
             {},
@@ -214,6 +219,7 @@ def test_what_means_no_trial_is_refused_with_what_to_type(text, levels, says, fo
     """Unknown names, factors and levels, and files that are none, raise InputError that says what is allowed."""
     Path("broken.json").write_text("{")
     Path("list.json").write_text("[]")
+    Path("mine.py").write_text(f"workload = {{'model': '{USERS}:Bias', 'data': 'digits'}}\n")
     with pytest.raises(InputError, match=says.replace("\n", r"\n")):
         read_target(text, levels)
 
@@ -235,6 +241,50 @@ def test_an_id_that_is_not_one_rows_is_refused(finished):
         read_target(f"{results}#", {})
     with pytest.raises(InputError, match="no trial begins with 'zzz'"):
         read_target(f"{results}#zzz", {})
+
+
+def test_what_two_recorded_rows_tell_is_json():
+    """Rows as they are read from a file hold NumPy's numbers; what is told of them is written all the same."""
+    steps = {"train_loss_steps": np.array([1.0, 0.5, 0.25, 0.125]), "digest_steps": np.array([2, 4], np.int32)}
+    row = {**steps, **{f"{name}_xxh3": np.array(["a", "a"]) for name in STEP_DIGESTS}}
+    rates = [{"applied_lr": np.array([course])} for course in ([0.1] * 4, [0.1, 0.1, 0.1, 0.2])]
+    a, b = (Trial(workload=DIGITS, **RECIPE) for _ in range(2))
+    told = json.loads(json.dumps(answer_of_rows(a, b, {**row, **rates[0]}, {**row, **rates[1]}).as_json()))
+    assert (told["mismatch"]["what"], told["mismatch"]["step"], told["mismatch"]["last_equal_step"]) == ("lr", 4, 2)
+
+
+def test_an_old_answer_does_not_outlive_a_command_that_fails(folder):
+    """What an earlier command wrote is gone before anything is run; a file of the user's own stays."""
+    for name in ("diverge.json", "a.trace", "b.trace.outputs.npz", "mine.txt"):
+        (folder / "found" / name).parent.mkdir(exist_ok=True)
+        (folder / "found" / name).write_text("old")
+    with pytest.raises(InputError):
+        command(write_trial("trial.json", device="cuda:99"))
+    assert [path.name for path in (folder / "found").iterdir()] == ["mine.txt"]
+
+
+def test_two_questions_have_two_folders():
+    """Without --out an answer lies in a folder that is named by A and B, in this order."""
+    a, b = (Trial(workload=DIGITS, **RECIPE, seed=seed) for seed in (0, 1))
+    assert folder_of(a, b) == Path(f"results/diverge/{a.trial_id[:8]}-{b.trial_id[:8]}")
+    assert len({folder_of(*pair) for pair in ((a, a), (a, b), (b, a), (b, b))}) == 4
+
+
+def test_a_crash_is_told_in_one_line(tmp_path, monkeypatch):
+    """What was raised and where in the user's own code; no traceback of lrbench's and torch's."""
+    (tmp_path / "leaves.py").write_text("import torch\n\n\ndef forward():\n    raise ValueError('boom')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    import leaves
+
+    try:
+        leaves.forward()
+    except ValueError as error:
+        kept = "".join(traceback.format_exception(error))
+    running = SimpleNamespace(row={"status": "crashed", "error": kept})
+    with pytest.raises(RunError) as told:
+        _row(running, "A")
+    assert str(told.value) == "A did not come to its end (crashed): ValueError: boom (at leaves.py:5 in forward)"
 
 
 def test_a_trial_that_raises_is_told_with_its_own_words(sides):

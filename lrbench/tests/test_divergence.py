@@ -59,6 +59,24 @@ def test_losses_tighten_what_digests_at_epochs_leave_open():
     assert "between steps 1 and 3" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("steps", "changes", "where"),
+    [
+        ((2, 4), {"train_loss_steps": [9.0, 1 / 2, 1 / 3, 1 / 4]}, "from step 1 on the training loss differs"),
+        ((4,), {"applied_lr": [[0.1, 0.2, 0.1, 0.1]]}, "between steps 1 and 2 the two part: at 2 the learning rates"),
+        ((1, 2), {"weights_sha256": "x"}, "between steps 3 and 4 the two part: at 4 the weights or the optimizer's"),
+    ],
+)
+def test_what_was_not_compared_is_not_called_the_same(steps, changes, where):
+    """Of a step without digests only loss and rate are known: neither its batch nor its random state is said equal."""
+    found = first_mismatch(row(steps=steps), row(steps=steps, **changes))
+    assert not found.digested
+    for said in (found.sentence, found.seen):
+        assert said.startswith(where)
+        assert "the same" not in said
+        assert said.endswith("was not compared")
+
+
 def test_rows_without_digests_are_told_apart_by_losses_and_rates():
     """Rows of old runs have no digests: the first step with another loss, or before it with another rate, is named."""
     old = {"train_loss_steps": [1.0, 0.5, 0.25], "applied_lr": [[0.1, 0.1, 0.1]], "digest_steps": None}

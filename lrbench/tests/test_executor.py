@@ -52,7 +52,6 @@ def test_every_trial_has_a_fresh_process(run):
     [
         ("exit", 7, ""),
         ("print_and_exit", 7, "the user printed this\nand this to stderr"),
-        ("system_exit", 1, "SystemExit: 3"),
         ("segfault", -signal.SIGSEGV, "Fatal Python error: Segmentation fault"),
         ("kill", -signal.SIGKILL, ""),
         ("orphan", 0, ""),
@@ -72,6 +71,7 @@ def test_a_process_that_dies_is_told_by_its_exit(run_ended, fault, exit_code, wo
     ("fault", "status", "words"),
     [
         ("raise", "crashed", "ValueError: the user's own words"),
+        ("system_exit", "crashed", "SystemExit: 3"),
         ("surrogate", "crashed", "a file called \\udcff"),
         ("nan", "diverged", "no longer finite in epoch 1 of 1"),
         ("memory", "out_of_memory", "can't allocate memory"),

@@ -115,6 +115,20 @@ def test_ctrl_c_on_a_terminal_stops_cleanly(study, tmp_path, moment):
     assert len(found) >= 3 if moment == "running" else not found
 
 
+def test_impatient_ctrl_c_leaves_at_once(study, begin, tmp_path):
+    """The second Ctrl-C does not wait for the first: exit code 130, a line, and nothing left running."""
+    process = begin("run", study)
+    wait_for_a_result(process)
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    ended = finish(process)
+    assert ended.code == 130
+    assert ended.err.endswith(("interrupted again: left at once\n", "The same command goes on from here\n"))
+    assert "Traceback" not in ended.err
+    assert check_what_is_left(tmp_path / "results" / "study", tmp_path.name)
+
+
 def test_a_second_runner_is_refused_and_sigterm_ends_the_first(study, begin, tmp_path):
     """On one folder the second run, or compaction, ends with 2 and names the first, which goes on.
 

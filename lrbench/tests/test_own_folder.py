@@ -37,6 +37,8 @@ def folder_of(*settings: str) -> str:
         ("replicates=4",),
         ("seed=0-9", "replicates=2"),
         ("cudnn_benchmark=false",),  # its default
+        ("base_lr=0.1",),  # its workload's recipe's
+        ("batch_size=64", "base_lr=0.1"),
     ],
 )
 def test_more_of_the_same_trials_stays_in_the_studys_folder(settings):
@@ -53,6 +55,7 @@ def test_more_of_the_same_trials_stays_in_the_studys_folder(settings):
         (("seed=0",), "results/mine-seed=0"),
         (("seed=5-8",), "results/mine-seed=5-8"),
         (("replicates=1",), "results/mine-replicates=1"),
+        (("base_lr=0.2",), "results/mine-base_lr=0.2"),
         (("base_lr=0.1,0.2",), "results/mine-base_lr=0.1,0.2"),
         (("cudnn_benchmark=[false, true]",), "results/mine-cudnn_benchmark=false,true"),
         (("precision=bf16",), "results/mine-precision=bf16"),

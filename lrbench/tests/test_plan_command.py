@@ -1,6 +1,7 @@
 """`lrbench plan`: what a study has to run, how long that takes, and what is said where nothing is known."""
 
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -18,8 +19,9 @@ from lrbench.errors import InputError
 from lrbench.factors import Trial
 from lrbench.plan.command import make_plan, plan
 from lrbench.plan.cost import BETWEEN_SECONDS, START_SECONDS, cost_of, key_of, like, pilot_trials
-from lrbench.plan.printed import print_plan
+from lrbench.plan.printed import _about_known, _bare, print_plan
 from lrbench.plan.shape import shape_of
+from lrbench.questions import Compare
 from lrbench.record import FLAT, trial_columns
 from lrbench.stages import Stages
 from lrbench.study import parse_study, read_study, trials
@@ -332,6 +334,74 @@ def test_a_table_fits_into_80_columns():
     assert max(map(len, text.splitlines())) <= 80
     assert "look 2, if open" in text
     assert "scheduler against ConstantLR" in text
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_table_that_is_too_wide_is_a_list(width):
+    """In a narrow terminal each comparison is a list: every figure with its heading, and nothing cut off."""
+    from rich.console import Console
+
+    from analysis.plan import sights
+    from analysis.tests.simulate import Truth, simulate
+
+    rows = simulate(study_of(), Truth(accuracy=0.8, run_sd=0.01, identical=False, identical_if_deterministic=False))
+    made = make_plan(study_of(), out="nowhere", device="cpu")
+    made = replace(made, sights=sights(study_of(), [("results/x", rows)]))
+    console = Console(width=width, record=True, force_terminal=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        print_plan(made, again="x.toml", console=console)
+    text = console.export_text()
+    assert "…" not in text
+    lines = text.splitlines()
+    at = lines.index("scheduler: final accuracy, points")
+    heads = [line.strip().partition(":")[0] for line in lines[at + 1 : at + 8]]
+    assert heads == ["number", "seeds", "SD", "finds alone", "finds in family", "margin", "shown equal"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "detectable", "in_family", "said"),
+    [
+        ("final_accuracy", math.inf, math.inf, "With 1 seed no difference, however large, is found four times in five"),
+        ("samples_per_second", 9.0, 9.9, "With 1 block no difference, up to tenfold, is found four times in five"),
+        ("final_accuracy", 0.1, 0.2, "a true difference of 10.00 points is found four times in five by itself, of 20."),
+        ("samples_per_second", 1.0, 3.0, "of 172% is found four times in five by itself, and none, up to tenfold, in"),
+    ],
+)
+def test_what_too_few_units_find_is_said_so(metric, detectable, in_family, said):
+    """No end of a difference, or e^9 times the speed, is nothing to plan with; e^1 is 172 % more, e^3 over tenfold."""
+    from analysis.plan import Scatter, sight
+
+    scatter = Scatter(sd=0.1, num_comparisons=1, num_units=4, degrees=3, margin=0.02, paired=True, folder="x")
+    question = Compare(factor="scheduler", metric=metric, margin="2%" if metric == "samples_per_second" else 0.01)
+    seen = sight(question, scatter, num_units=1, family_size=3)
+    seen = replace(seen, detectable=detectable, detectable_in_family=in_family)
+    assert said in " ".join(_about_known(seen))
+    assert (_bare(seen, detectable) == "none") == (detectable > 2)
+
+
+def test_a_plan_of_a_study_with_failures_says_so(tmp_path, monkeypatch, capsys):
+    """Twelve of twelve trials have a row, two of them of a crash: finished, and what to type to see why."""
+    from analysis.tests.simulate import Truth, write_study
+
+    monkeypatch.chdir(tmp_path)
+    write_study(tmp_path / "results" / "planned", study_of(), Truth(failures={0: "crashed", 5: "timed_out"}))
+    made = make_plan(study_of())
+    assert (made.num_done, made.num_failed, made.finished) == (12, 2, True)
+    print_plan(made, again="planned.toml")
+    said = "of which 2 did not complete: lrbench show results/planned says why"
+    assert said in capsys.readouterr().out
+
+
+def test_a_damaged_neighbour_is_one_short_note(tmp_path, monkeypatch):
+    """Another study's folder that cannot be read is named, and what is wrong with its files is not this plan's."""
+    from analysis.tests.simulate import Truth, write_study
+
+    monkeypatch.chdir(tmp_path)
+    folder = write_study(tmp_path / "results" / "other", study_of(), Truth())
+    for path in (folder / "trials").iterdir():
+        path.unlink()
+    (folder / "trials" / "part-000000-000000.parquet").write_text("no parquet")
+    assert make_plan(study_of()).notes == ("left out: results/other, whose rows cannot be read",)
 
 
 def test_planning_loads_no_torch(tmp_path):

@@ -267,8 +267,12 @@ def summary(interrupted: bool = False, **statuses: int) -> Summary:
     ("ended", "code", "lines"),
     [
         (summary(completed=5), 0, ["5 of 5 trials have a row: 5 completed"]),
-        (summary(completed=2), 0, ["2 of 5 trials have a row: 2 completed", "the same command runs the rest"]),
-        (summary(), 0, ["0 of 5 trials have a row: none", "the same command runs the rest"]),
+        (
+            summary(completed=2),
+            0,
+            ["2 of 5 trials have a row: 2 completed", "the same command without --limit runs the rest"],
+        ),
+        (summary(), 0, ["0 of 5 trials have a row: none", "the same command without --limit runs the rest"]),
         (
             summary(completed=3, crashed=1, diverged=1),
             1,

@@ -107,10 +107,27 @@ def test_inline_trains_the_same_bits(finished, tmp_path):
     ended = command("run", study, "--executor", "inline", "--limit", "2", "--out", "inline", folder=tmp_path)
     assert ended.code == 0, ended.err
     assert "2 to run now (--limit); 4 stay for later" in ended.err
-    assert ended.err.splitlines()[-2:] == ["2 of 6 trials have a row: 2 completed", "the same command runs the rest"]
+    assert ended.err.splitlines()[-2:] == [
+        "2 of 6 trials have a row: 2 completed",
+        "the same command without --limit runs the rest",
+    ]
     inline = rows_of(tmp_path / "inline", *DIGESTS)
     assert len(inline) == 2
     assert rows_of(folder, *DIGESTS).loc[inline.index].equals(inline)
+
+
+def test_schedules_that_are_one_are_told_before_they_train(tmp_path):
+    """One epoch: StepLR(2) is the constant rate, which is a warning though only one trial is run now."""
+    schedulers = ["ConstantLR(factor=1.0)", "StepLR(step_size=2)"]
+    study = write_study(
+        tmp_path / "two.toml", fixed={"workload": DIGITS}, grid={"scheduler": schedulers, "seed": "0-1"}
+    )
+    ended = command("run", study, "--executor", "inline", "--limit", "1", folder=tmp_path)
+    assert ended.code == 0, ended.err
+    assert (
+        "warning: ConstantLR(factor=1.0) and StepLR(step_size=2) have the same rates at every step: they are one "
+        "schedule here"
+    ) in ended.err.splitlines()
 
 
 def copy_of(finished, tmp_path) -> tuple[Path, Path]:

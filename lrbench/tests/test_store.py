@@ -250,3 +250,11 @@ def test_the_record_reads_as_it_was_written(folder):
     assert read_study_record(folder) == record
     assert json.loads((folder / "study.json").read_text(encoding="utf-8")) == record
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_run_that_has_just_begun_is_no_folder_without_a_study(tmp_path):
+    """Until a run has checked that it can train there is no study.json: a reader is told to come again."""
+    with locked(tmp_path / "x"), pytest.raises(InputError, match="holds no study yet: a run has begun in it"):
+        load(tmp_path / "x")
+    with pytest.raises(InputError, match=r"does not exist\. Write one: "):
+        load(tmp_path / "x")

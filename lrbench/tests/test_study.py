@@ -59,6 +59,27 @@ scheduler = [
   7,
 ]
 """
+
+
+@pytest.mark.parametrize(
+    ("factor", "levels"),
+    [
+        ("scheduler", ["StepLR(step_size=3)", "StepLR(step_size=3, gamma=0.1)"]),
+        ("scheduler", ["SequentialLR([StepLR(9)], [])", "SequentialLR([StepLR(9, gamma=0.1)], [])"]),
+        ("scheduler", ["ExponentialLR(gamma=1)", "ExponentialLR(gamma=1.0)"]),
+        ("optimizer", ["SGD", "SGD(nesterov=False, momentum=0)"]),
+        ("optimizer", ["Adam", {"name": "Adam", "betas": [0.9, 0.999]}]),
+    ],
+)
+def test_one_level_written_twice_is_refused(factor, levels):
+    """A default of torch's that is written out makes no second arm; what differs from the default does."""
+    study = read_study("quickstart")
+    with pytest.raises(InputError, match=rf"grid\.{factor}\[1\] (means the same as|repeats) \[0\]"):
+        study.with_levels(**{factor: levels})
+    other = {"scheduler": "StepLR(step_size=3, gamma=0.2)", "optimizer": "SGD(momentum=0.5)"}[factor]
+    assert len(study.with_levels(**{factor: [levels[0], other]}).grid[factor]) == 2
+
+
 # (place, what was found, what is allowed or meant)
 MISTAKES = [
     ("question", "'  '", "write the question that the study answers"),
@@ -345,3 +366,21 @@ def test_a_study_that_cannot_be_read_is_one_clear_error(tmp_path, monkeypatch, s
     (problem,) = caught.value.problems
     assert source in problem
     assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("document", "places"),
+    [
+        ({}, ["question", "fixed.workload"]),
+        ({"fixed": {"epochs": -1}}, ["question", "fixed.epochs", "fixed.workload"]),
+        ({"fixed": {"workload": "no"}}, ["question", "fixed.workload"]),  # it is there, and wrong
+        ({"fixed": {"worklod": "digits-cnn"}}, ["question", "fixed.worklod"]),  # it is there, misspelled
+        ({"workload": "digits-cnn"}, ["workload", "question"]),  # it is there, too far up
+        ({"fixed": 3}, ["question", "fixed"]),
+    ],
+)
+def test_what_is_missing_is_told_beside_what_is_wrong(document, places):
+    """An empty file lacks its question and its workload; what stands there under another name is not missing."""
+    with pytest.raises(InputError) as caught:
+        parse_study(document, "s", source="s")
+    assert [problem.split()[1] for problem in caught.value.problems] == places

@@ -17,7 +17,7 @@ from lrbench.tuning import Arm, Tune
 
 README = Path(lrbench.__file__).parents[1] / "results" / "README.md"
 # what the user names: the keys below stand for any
-NAMED = ("code", "study.fixed", "study.grid", "study.tune.arguments", "choices[].factors")
+NAMED = ("code", "typed.set", "study.fixed", "study.grid", "study.tune.arguments", "choices[].factors")
 
 
 def documented() -> dict[str, str]:
@@ -54,6 +54,7 @@ def record(tmp_path_factory) -> dict:
         tune={"seeds": "10-11", "base_lr": [0.01, 0.1], "arguments": {"StepLR": {"gamma": [0.1, 0.3]}}},
         until={"looks": [2, 4]},
     )
+    study._source, study._written = "studies/mine.toml", study.with_levels(epochs=3)
     _, decided = simulate_stages(study)
     write_study_record(folder, decided)
     late = study.model_copy(update={"until": study.until.model_copy(update={"looks": [4]})})

@@ -338,3 +338,9 @@ def test_where_every_selection_trial_failed_nothing_is_chosen():
     assert str(found) == (
         "S(): nothing could be chosen, all 4 selection trials failed; the study's own base_lr 0.3 stays"
     )
+
+
+def test_an_empty_list_of_rates_is_told_beside_other_mistakes():
+    """Neither hides the other: a wrong level elsewhere, a wrong metric, and no rate to choose from."""
+    found = problems_of({**TUNE, "base_lr": [], "metric": "x"}, fixed={"workload": "digits-cnn", "epochs": -1})
+    assert [problem.split()[0] for problem in found] == ["fixed.epochs", "tune.metric", "tune.base_lr"]

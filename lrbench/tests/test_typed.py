@@ -1,6 +1,8 @@
 """What is to be typed where a study is meant again: it reads back as the same study, in the same folder."""
 
+import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from lrbench.store import load, read_study_record
 from lrbench.study import read_study
 from lrbench.tests.helpers.commands import lrbench
 from lrbench.tests.helpers.studies import write_study
-from lrbench.typed import again, typed
+from lrbench.typed import again, remembered, typed
 
 
 def record_of(study) -> dict:
@@ -55,6 +57,28 @@ def test_a_file_of_ones_own_is_named(tmp_path, monkeypatch):
     assert again(ran, "out") == "lrbench run mine.toml --set epochs=3 --out out"
     file.unlink()
     assert again(ran, "out") == "lrbench run mine.toml --out out"
+
+
+def test_the_file_is_named_as_it_was_typed(tmp_path, monkeypatch):
+    """In a folder below its path stays; what --set changed is known without it; no path of a machine is.
+
+    A file that lies elsewhere is STUDY_FILE.
+    """
+    (tmp_path / "here" / "s").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    schedulers = ["ConstantLR(factor=1.0)", "StepLR(step_size=2)"]
+    for typed_as, named in [("s/mine.toml", "s/mine.toml"), ("../mine.toml", "STUDY_FILE")]:
+        file = write_study(Path(typed_as), fixed={"workload": "digits-cnn"}, grid={"seed": "0-1"})
+        for read_as in (file, file.absolute()):
+            study = read_study(read_as).with_levels(scheduler=schedulers, seed="0-2")
+            record = record_of(study) | remembered(study)
+            line = 'scheduler=[{name = "ConstantLR", factor = 1.0, interval = "epoch"}, '
+            line += '{name = "StepLR", step_size = 2, interval = "epoch"}]'
+            assert shlex.split(again(record, "out")) == ["lrbench", "run", named, "--set", line, "--out", "out"]
+            assert "seed=[0, 1, 2]" in again(record, "out", seeds=True)
+        file.unlink()
+        assert shlex.split(again(record, "out"))[2:5] == [named, "--set", line]
+        assert str(tmp_path) not in json.dumps(record)
 
 
 def test_a_text_that_toml_would_read_as_something_else_is_quoted():

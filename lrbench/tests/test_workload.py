@@ -156,6 +156,9 @@ def test_logits_are_taken_out_of_torchvisions_tuples():
     assert models.logits_of(logits) is logits
     assert models.logits_of(GoogLeNetOutputs(logits, other, other)) is logits
     assert models.logits_of(InceptionOutputs(logits, other)) is logits
+    for wrong, name in (((logits,), "tuple"), ({"logits": logits}, "dict"), (None, "NoneType")):
+        with pytest.raises(TypeError, match=f"returned a {name}; wanted: a tensor of logits"):
+            models.logits_of(wrong)
 
 
 # -------------------------------------------------------------------------------------------------------- torchvision

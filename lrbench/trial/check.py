@@ -77,7 +77,7 @@ def problems(
             except InputError as error:
                 found.update(dict.fromkeys(f"{what}: {trial.labels()[what]}: {p}" for p in error.problems))
                 break
-            except Exception as error:  # noqa: BLE001 (torch's own refusal, or the user's callable)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (torch's own refusal, or the user's callable)
                 found[f"{what}: {trial.labels()[what]}: {told(error)}"] = None
                 break
     return list(found)

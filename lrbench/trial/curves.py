@@ -17,7 +17,14 @@ from torch.optim import Optimizer
 from lrbench.closed_forms import num_groups
 from lrbench.errors import InputError
 from lrbench.levels import MONITORS, Warmup
-from lrbench.trial.optim import before_training, build_optimizer, build_scheduler, warmup_factors, warmup_length
+from lrbench.trial.optim import (
+    before_training,
+    build_optimizer,
+    build_scheduler,
+    step_functions,
+    warmup_factors,
+    warmup_length,
+)
 
 
 def planned_lr(
@@ -35,9 +42,32 @@ def planned_lr(
     Shape (groups, epochs * steps_per_epoch), as a row's `applied_lr`; an epoch's first rate stands at
     epoch * steps_per_epoch. There are as many groups as the longest per-group list of the scheduler has entries, at
     least one, and as many as a PerGroupLR has schedulers. The values of `metric` go to the calls of step() in their
-    order; past its end the last one stays. Raises InputError for what torch, or the user's callable, refuses, and for a
-    rate that is not finite, with the epoch.
+    order; past its end the last one stays. Raises InputError for what torch, or the user's callable, refuses, for a
+    rate that is not finite, with the epoch, and for a user's function of the step that gives another rate when it is
+    asked again: it is walked twice.
     """
+    asked = (scheduler, optimizer, base_lr, epochs, steps_per_epoch, warmup, metric)
+    rates = _walked(*asked)
+    functions = step_functions(scheduler)
+    if functions and (again := _walked(*asked)) != rates:
+        pairs = (pair for groups in zip(rates, again, strict=True) for pair in enumerate(zip(*groups, strict=True)))
+        step, (first, second) = min((step, both) for step, both in pairs if both[0] != both[1])
+        raise InputError(
+            f"the rate of step {step} is {first:.9g}, and {second:.9g} when it is asked again: a function of the step "
+            f"has to give the same rate for the same step ({', '.join(functions)} draws, or keeps a state)"
+        )
+    return rates
+
+
+def _walked(
+    scheduler: dict,
+    optimizer: dict,
+    base_lr: float,
+    epochs: int,
+    steps_per_epoch: int,
+    warmup: Warmup | Literal["off"],
+    metric: Literal["never improves", "always improves"] | list[float],
+) -> list[list[float]]:
     per_step = scheduler["interval"] == "step"
     num_steps = epochs * steps_per_epoch
     place = "before the first step"

@@ -81,7 +81,7 @@ def run_here(
     try:
         finite = _train(trial, torch.device(device), data_root, checkpoint, watch, row, reached)
         row["status"] = "completed" if finite else "diverged"
-    except Exception as error:  # noqa: BLE001 (user code runs here; whatever it raises is this trial's row)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (user code runs here; what it raises is this trial's row)
         row["status"] = "out_of_memory" if _is_out_of_memory(error) else "crashed"
         told = "".join(traceback.format_exception(error))[-4000:]
         row["error"] = told.encode(errors="backslashreplace").decode()  # a file's name need not be UTF-8; a row is

@@ -1,7 +1,8 @@
 """Images and a model for a user who brings a model alone: `lrbench audit mynet:Net` has no data, and no recipe.
 
 Both are named like any other data and model in a workload, so that a trial on them is a trial as every other. What this
-does *not* do: teach a network anything worth knowing; the images have the shape that was asked for, and no content.
+does *not* do: teach a network anything worth knowing; the images have the shape that was asked for, and no content. A
+part has images of every class where it has as many images as there are classes.
 """
 
 import re
@@ -35,7 +36,12 @@ def _data(num_channels: int, height: int, width: int, num_classes: int, num_imag
     shape = (num_channels, height, width)
 
     def images(root: Path | None) -> dict[str, np.ndarray]:
-        labels = np.arange(num_images + max(NUM_TEST_IMAGES, num_classes), dtype=np.int64) % num_classes
+        num_test = max(NUM_TEST_IMAGES, num_classes)
+        labels = np.arange(num_images + num_test, dtype=np.int64) % num_classes
+        if num_images < num_classes:  # too few for every class: spread from the first to the last, which sets the head
+            spread = np.linspace(0, num_classes - 1, num_images).astype(np.int64)
+            spread[-1] = num_classes - 1
+            labels = np.concatenate([spread, np.arange(num_test, dtype=np.int64) % num_classes])
         pictures = _levels(num_classes, shape, "a picture of each class")
         made = pictures[labels] // 2 + _levels(len(labels), shape, "noise over made images") // 2
         train, test = slice(num_images), slice(num_images, None)

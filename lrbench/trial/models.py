@@ -106,6 +106,10 @@ def decay_groups(model: nn.Module) -> list[dict]:
 def logits_of(output: object) -> Tensor:
     """Return the logits of a model's output: the tensor itself, or `.logits` of torchvision's Inception and GoogLeNet.
 
-    Those two return a named tuple in train mode, with auxiliary heads that are left out of the loss here.
+    Those two return a named tuple in train mode, with auxiliary heads that are left out of the loss here. Raises
+    TypeError for anything else.
     """
-    return output if isinstance(output, Tensor) else output.logits
+    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"the model returned a {type(output).__name__}; wanted: a tensor of logits, (images, classes)")
+    return logits

@@ -111,9 +111,7 @@ def _build_users(table: dict, optimizer: Optimizer) -> LRScheduler:
     name = table["name"]
     arguments = {key: value for key, value in table.items() if key not in _OURS}
     found = _callable(name)
-    parameters = list(inspect.signature(found).parameters.values())
-    first = parameters[0].name if parameters else ""
-    if not inspect.isclass(found) and first != "optimizer":
+    if not _is_class_or_factory(name):
         multiplier = partial(found, **arguments) if arguments else found
         return torch.optim.lr_scheduler.LambdaLR(optimizer, multiplier)
     built = found(optimizer, **arguments)
@@ -158,9 +156,28 @@ def in_closed_form(table: dict) -> tuple[dict, Callable[[str], Callable]]:
         return _as_built(table), load_attribute
     arguments = {key: value for key, value in table.items() if key not in _OURS}
     found = load_attribute(table["name"])
-    if inspect.isclass(found) or next(iter(inspect.signature(found).parameters)) == "optimizer":
+    if _is_class_or_factory(table["name"]):
         return table, load_attribute
     return {"name": "LambdaLR", "lr_lambda": table["name"]}, lambda _: partial(found, **arguments)
+
+
+def step_functions(table: dict) -> list[str]:
+    """Return the user's functions of the step in a scheduler's table, by name; those of its children among them."""
+    named = [table["name"]] if is_reference(table["name"]) and not _is_class_or_factory(table["name"]) else []
+    for key in ("lr_lambda", "scale_fn"):
+        value = table.get(key, [])
+        named += [
+            item
+            for item in (value if isinstance(value, list) else [value])
+            if isinstance(item, str) and is_reference(item)
+        ]
+    return [*named, *(name for child in table.get("schedulers", []) for name in step_functions(child))]
+
+
+def _is_class_or_factory(reference: str) -> bool:
+    """Tell whether the user's own builds a scheduler; any other is a function of the step."""
+    found = _callable(reference)
+    return inspect.isclass(found) or next(iter(inspect.signature(found).parameters), "") == "optimizer"
 
 
 def _as_built(table: dict) -> dict:

@@ -6,6 +6,7 @@ The bad ones break in the training step, each in its own way.
 
 import ctypes
 import os
+import random
 import signal
 import sys
 import time
@@ -137,8 +138,24 @@ streams_loss = _streams_loss()  # one step an epoch: what the order was, the cro
 # ------------------------------------------------------------------------------------------------------------ schedules
 
 
+_CALLS: list[int] = []
+
+
 def halve(step: int) -> float:
     return 0.5**step
+
+
+def draws(step: int) -> float:
+    return random.random()
+
+
+def counts(step: int) -> float:
+    _CALLS.append(step)
+    return 1 / len(_CALLS)
+
+
+def leaves(step: int) -> float:
+    sys.exit(3)
 
 
 def half(step: int) -> float:
