@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= results/quickstart
 WORKERS ?= 2
+SLOW = $(shell grep -rl "mark\.slow" lrbench analysis --include="test_*.py")  # collecting the others takes ten seconds
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run check test bench nightly nightly-verdict notebooks lock clean
@@ -41,7 +42,7 @@ check: setup    ## style and workflow checks
 
 test: check     ## every check and test, the fast ones first
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow $(SLOW)
 
 bench: setup    ## the benchmarks: trials, scheduler steps, digests, commits, the runner against its peers
 	$(BIN)/python -m pytest benchmarks --benchmark-only

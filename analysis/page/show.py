@@ -22,6 +22,7 @@ from analysis.rows.planned import progress, strays
 from analysis.rows.selection import selection as selected
 from analysis.rows.staged import of_study
 from analysis.throughput_words import INERT_SHORT
+from lrbench.errors import in_one_line
 from lrbench.record import BY_NAME, PRINTED
 from lrbench.stages import SELECTION
 from lrbench.tuning import Tune, choose
@@ -159,8 +160,6 @@ def _width(shown: pd.DataFrame) -> int:
 
 
 def _reason(error: object) -> str:
-    """Return the line of an error that says what happened: the last of the traceback, before what the trial printed."""
-    if not isinstance(error, str):
-        return "no reason was left behind"
-    lines = [line for line in error.partition(PRINTED)[0].splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no reason was left behind"
+    """Return what an error says happened, and where in the user's code, without what the trial printed."""
+    told = in_one_line(error.partition(PRINTED)[0]) if isinstance(error, str) else ""
+    return told or "no reason was left behind"
