@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shlex
 import subprocess
 import sys
@@ -428,9 +427,10 @@ def test_planning_loads_no_torch(tmp_path):
 
 @pytest.mark.slow
 def test_a_real_study_takes_about_what_was_planned(tmp_path, monkeypatch, capsys):
-    """A pilot, then the study, then the plan from its rows: each within a factor of 2 of what the trials then took.
+    """A pilot, then the study: within a factor of 4 of what the trials then took; from their rows within one of 2.
 
-    From the first trial's start to the last one's end; how long a loaded machine takes to load torch is no part of it.
+    A pilot that forgot the 8 epochs would be further off; what runs beside the tests moves it by 2 or 3. From the first
+    trial's start to the last one's end: how long a loaded machine takes to load torch is no part of it.
     """
     monkeypatch.chdir(tmp_path)
     file = write_study(
@@ -452,8 +452,7 @@ def test_a_real_study_takes_about_what_was_planned(tmp_path, monkeypatch, capsys
     assert again.num_done == 6
     assert again.cost.least_busy_seconds == pytest.approx(float(rows["total_seconds"].sum()))
     assert took / 2 < again.cost.spans[0].least_seconds < 2 * took
-    crowd = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))  # the pilot ran alone, the trials two at once
-    assert took / (2 * crowd) < piloted["cost"]["spans"][0]["least_seconds"] < 2 * crowd * took
+    assert took / 4 < piloted["cost"]["spans"][0]["least_seconds"] < 4 * took
 
 
 @pytest.mark.slow
