@@ -65,7 +65,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, interrupt)
     try:
         code = app(prog_name="lrbench", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # `lrbench … >&-`
+            sys.stdout.flush()
     except typer.Abort:  # an older typer's word for Ctrl-C
         sys.exit(130)
     except SystemExit as done:  # a pipe that nobody reads any more
@@ -92,7 +93,8 @@ def main() -> None:
 def _why_stdout_fails() -> str:
     """Return why nothing can be written to standard output any more, and give it up; "" where it can."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # `lrbench … >&-`
+            sys.stdout.flush()
         os.write(sys.stdout.fileno(), b"\n")  # a long text is not kept for another try
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more as it leaves

@@ -6,12 +6,12 @@ A claim about processes has to be asked of whole ones: environment variables are
 cuDNN's plans live as long as the process. What this does *not* do: fork, or load anything that was not asked for.
 """
 
-import atexit
 import gc
 import json
-import os
 import sys
 from importlib import import_module
+
+from lrbench.leaving import leave
 
 
 def main() -> None:
@@ -19,9 +19,8 @@ def main() -> None:
     asked = json.load(sys.stdin)
     module, _, attribute = asked["function"].partition(":")
     answer = getattr(import_module(module), attribute)(**asked["arguments"])
-    print(f"\n{json.dumps(answer)}", flush=True)
-    atexit._run_exitfuncs()
-    os._exit(0)  # all that torch loaded takes half a second to be taken down in order, and somebody waits
+    print(f"\n{json.dumps(answer)}")
+    leave(0)
 
 
 if __name__ == "__main__":

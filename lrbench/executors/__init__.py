@@ -6,6 +6,7 @@
 An executor starts jobs and tells what became of them; `lrbench.runner` decides which and when, and writes the rows.
 """
 
+import json
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,8 @@ class Running:
 
 
 EXECUTORS = ("process", "inline")
+# What a check finds depends on these factors alone.
+CHECKED = ("workload", "scheduler", "optimizer", "base_lr", "batch_size", "epochs", "warmup")
 
 
 class Executor(Protocol):
@@ -63,6 +66,17 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End every process that was started."""
+
+
+def one_of_each(trials: list[Trial]) -> list[Trial]:
+    """Return the trials to check: the first of those that are the same in everything that a check depends on."""
+    conditions: dict[tuple, Trial] = {}
+    for trial in trials:  # by identity first, which is quick: trials of one condition share their levels (`Trial.at`)
+        conditions.setdefault(tuple(id(getattr(trial, factor)) for factor in CHECKED), trial)
+    kinds: dict[str, Trial] = {}
+    for trial in conditions.values():
+        kinds.setdefault(json.dumps([trial.content.get(factor) for factor in CHECKED], sort_keys=True), trial)
+    return list(kinds.values())
 
 
 def how_it_ended(exit_code: int) -> str:

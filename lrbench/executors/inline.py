@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from lrbench.executors import Job, Running
+from lrbench.executors import Job, Running, one_of_each
 from lrbench.factors import Trial
 
 
@@ -20,7 +20,7 @@ class InlineExecutor:
     def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
         from lrbench.trial.check import problems
 
-        return problems(trials, data_root, show_tracebacks=True)
+        return problems(one_of_each(trials), data_root, show_tracebacks=True)
 
     def start(self, job: Job) -> Running:
         from lrbench.trial.flags import set_environment

@@ -10,7 +10,7 @@ import re
 
 _MADV_COLLAPSE = 25
 _PAGE_BYTES = 2 << 20
-_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p ")
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ 0 ")  # of no file: a library's data cannot be moved
 
 
 def collapse() -> int:
@@ -23,7 +23,7 @@ def collapse() -> int:
     for mapping in filter(None, mappings):
         begin = -(-int(mapping[1], 16) // _PAGE_BYTES) * _PAGE_BYTES
         length = int(mapping[2], 16) // _PAGE_BYTES * _PAGE_BYTES - begin
-        # refused for what has no memory of its own to move: a library's data, or a mapping that has gone since
+        # refused for what is not memory to move, such as a mapping that has gone since
         if length > 0 and madvise(begin, length, _MADV_COLLAPSE) == 0:
             num_bytes += length
     return num_bytes

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from lrbench.errors import RunError, is_users
-from lrbench.executors import Job, Running, how_it_ended
+from lrbench.executors import Job, Running, how_it_ended, one_of_each
 from lrbench.factors import Trial
 from lrbench.start import Zygote
 
@@ -38,7 +38,8 @@ class ProcessExecutor:
 
     def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
         already = self._log.stat().st_size
-        receiver = self._send("check", {"trials": [t.content for t in trials], "data_root": data_root}, log=None)[1]
+        contents = [trial.content for trial in one_of_each(trials)]
+        receiver = self._send("check", {"trials": contents, "data_root": data_root}, log=None)[1]
         problems, stage = None, ""
         try:
             while problems is None:

@@ -17,12 +17,13 @@ import socket
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import monotonic
 
 from lrbench.executors.pages import collapse
 from lrbench.workloads import WORKLOADS
 
 PR_SET_PDEATHSIG = 1
-MANY_TRIALS = 60  # it takes a third of a second once, and gives back about 10 ms for each trial on two cores
+MANY_TRIALS = 100  # from here on large pages give back what they take: a third of a second, then 17 ms for each trial
 
 
 def main(descriptor: int) -> None:
@@ -35,6 +36,8 @@ def main(descriptor: int) -> None:
         _stage(request["workloads"], request["data_root"])
     except (EOFError, ConnectionResetError):  # there was nothing to run, or something was wrong with it
         os._exit(0)
+    if request["num_trials"] >= MANY_TRIALS:
+        collapse()  # before the first fork: pages that two processes share would stay small
     wakeup, wakeup_write = os.pipe()
     os.set_blocking(wakeup, False)
     os.set_blocking(wakeup_write, False)
@@ -64,8 +67,6 @@ def main(descriptor: int) -> None:
                 control.send(("started", number, pid))
                 if message == "check":  # which takes another core a while
                     _load_arguments()
-                    if request["num_trials"] >= MANY_TRIALS:
-                        collapse()
     except (EOFError, ConnectionResetError, BrokenPipeError):  # the runner has gone, however it went
         for pid in children:
             _kill_group(pid)
@@ -99,8 +100,9 @@ def _stage(workloads: list, data_root: Path | None) -> None:
 
 def _load_arguments() -> None:
     """Have the arguments of every class ready, for the children that read their trials with them."""
-    from lrbench.calls import arguments_model, class_names
+    from lrbench.calls import arguments_model, class_names, own_schedulers
 
+    own_schedulers()
     for kind in ("scheduler", "optimizer"):
         for name in class_names(kind):
             arguments_model(kind, name)
@@ -193,6 +195,15 @@ def _run(payload: dict, answer: Connection) -> None:
     if payload["gpu"] is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = payload["gpu"]  # still read: nothing has touched CUDA in this process
         device = "cuda:0"
+    told, told_at = "", 0.0
+
+    def report(stage: str, share: float) -> None:
+        """Tell the runner each stage, and how far the training is as often as somebody can see it move."""
+        nonlocal told, told_at
+        if stage != told or monotonic() - told_at > 0.1:
+            told, told_at = stage, monotonic()
+            answer.send(("stage", stage, share))
+
     row = run_here(
         Trial(**payload["trial"]),
         device=device,
@@ -200,7 +211,7 @@ def _run(payload: dict, answer: Connection) -> None:
         where=payload["columns"],
         checkpoint=payload["checkpoint"],
         watch=payload["watch"],
-        report=lambda stage, share: answer.send(("stage", stage, share)),
+        report=report,
     )
     answer.send(("row", row))
 

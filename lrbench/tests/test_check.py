@@ -3,8 +3,9 @@
 import pytest
 
 from lrbench.errors import InputError
+from lrbench.executors import one_of_each
 from lrbench.factors import Trial
-from lrbench.tests.helpers.studies import USERS
+from lrbench.tests.helpers.studies import DIGITS, RECIPE, USERS
 from lrbench.trial.check import problems
 
 SLOPE = {"model": f"{USERS}:Bias", "loss": f"{USERS}:slope", "data": "digits", "train_limit": 72}
@@ -88,3 +89,15 @@ def test_a_group_gives_its_rate_once():
     """lr and lr_scale together are two answers to one question."""
     (problem,) = told("ConstantLR()", groups=f"{USERS}:twice_scaled_groups")
     assert "gives lr and lr_scale" in problem
+
+
+def test_what_is_the_same_to_a_check_is_checked_once():
+    """Of trials that differ in seeds, flags and threads alone the first is checked; another rate, epochs or model is
+    another check, and levels that are equal without being the same object are one."""
+    recipe = {**RECIPE, "workload": DIGITS}
+    first = Trial(**recipe)
+    seeds = [first.at(seed=seed, replicate=replicate) for seed in range(3) for replicate in range(2)]
+    flags = [Trial(**recipe, cudnn_benchmark=True), Trial(**recipe, num_threads=2), Trial(**recipe)]
+    others = [Trial(**{**recipe, **change}) for change in ({"base_lr": 0.5}, {"epochs": 3}, {"workload": "digits-cnn"})]
+    assert one_of_each([*seeds, *flags, *others]) == [seeds[0], *others]
+    assert one_of_each([]) == []

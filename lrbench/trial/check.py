@@ -13,9 +13,6 @@ from lrbench.trial.data import stage
 from lrbench.trial.optim import before_training, build_optimizer, build_scheduler, warmup_factors
 from lrbench.trial.workload import resolve
 
-# What a trial is checked for depends on these factors alone.
-_DECIDE = ("workload", "scheduler", "optimizer", "base_lr", "batch_size", "epochs", "warmup")
-
 
 def problems(
     trials: list[Trial],
@@ -38,16 +35,8 @@ def problems(
         return f"{type(error).__name__}: {error}" + (f" (at {where}{hint})" if where else "")
 
     found: dict[str, None] = {}
-    seen = set()
     groups: dict[str, list | None] = {}
     for trial in trials:
-        key = json.dumps(
-            [trial.content.get(factor) for factor in _DECIDE],
-            sort_keys=True,
-        )
-        if key in seen:
-            continue
-        seen.add(key)
         name = json.dumps(trial.workload, sort_keys=True)
         label = trial.labels()["workload"]
         try:
