@@ -16,6 +16,7 @@ import typer
 from lrbench.commands import data, results, schedules, studies, trust
 from lrbench.commands.usage import ClickException, Group, problem
 from lrbench.errors import InputError, RunError, StoreError
+from lrbench.interrupts import received
 
 app = typer.Typer(
     name="lrbench",
@@ -52,11 +53,11 @@ def _options(
 
 def main() -> None:
     """Run the command line; say what is wrong in one place, and leave with the code that fits."""
-    interrupts = []
+    received.clear()
 
     def interrupt(number, frame):
-        interrupts.append(number)
-        if len(interrupts) > 1:  # tidying up is not waited for a second time; what was committed is on the disk
+        received.append(number)
+        if len(received) > 1:  # tidying up is not waited for a second time; what was committed is on the disk
             shown = b"\x1b[?25h" if os.isatty(2) else b""  # a live view hides the cursor
             os.write(2, shown + b"interrupted again: left at once\n")
             os._exit(130)
@@ -70,7 +71,7 @@ def main() -> None:
     except typer.Abort:  # an older typer's word for Ctrl-C
         sys.exit(130)
     except SystemExit as done:  # a pipe that nobody reads any more
-        sys.exit(130 if interrupts else done.code)
+        sys.exit(130 if received else done.code)
     except InputError as error:
         _leave(2, *error.problems)
     except (RunError, StoreError) as error:
@@ -84,10 +85,8 @@ def main() -> None:
         why = "" if error.filename else _why_stdout_fails()
         if not why:
             raise
-        _leave(
-            130 if interrupts else 1, *([] if error.errno == EPIPE else [f"standard output cannot be written: {why}"])
-        )
-    sys.exit(130 if interrupts else code or 0)
+        _leave(130 if received else 1, *([] if error.errno == EPIPE else [f"standard output cannot be written: {why}"]))
+    sys.exit(130 if received else code or 0)
 
 
 def _why_stdout_fails() -> str:

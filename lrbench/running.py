@@ -16,6 +16,7 @@ from lrbench.devices import Claim, Devices
 from lrbench.errors import InputError
 from lrbench.executors import Executor, Job, Running, how_it_ended, open_executor
 from lrbench.factors import Trial
+from lrbench.interrupts import raise_lost
 from lrbench.place import common_columns
 from lrbench.progress import Reporter
 from lrbench.record import PRINTED, trial_columns
@@ -57,6 +58,7 @@ def run_stages(course: Course, todo: list[tuple], how: How) -> None:
         while todo:
             if problems := executor.check(trials, how.data_root):
                 raise InputError(*problems)
+            raise_lost()
             course.write_record()  # not before: a run that is refused leaves no folder behind
             how.reporter.running()
             of_stage = course.stages.columns()
@@ -91,6 +93,7 @@ def _run_stage(todo: list[tuple], executor: Executor, writer: Writer, where: dic
             how.reporter.finished(row)
             if how.executor == "inline" and row["status"] != "completed":  # somebody is looking for a fault
                 how.reporter.note(row["error"])
+        raise_lost()
         for late, _ in running.values():
             if how.time_limit_seconds is not None and time.monotonic() - late.started > how.time_limit_seconds:
                 executor.kill(late)

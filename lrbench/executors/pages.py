@@ -1,8 +1,8 @@
 """Fewer and larger pages for the process that trials are forked from: a fork copies its page tables, an end frees them.
 
 Linux 6.1 and later can put the memory of a running process into pages of 2 MiB when asked (madvise(2),
-MADV_COLLAPSE). The zygote holds 400 MB of its own after torch is loaded: 100,000 small pages, which cost each trial
-about 20 ms at its start and its end. What this does *not* do: touch memory that a trial makes for itself.
+MADV_COLLAPSE). The zygote holds 400 MB of its own after torch is loaded: 100,000 small pages, which each trial pays
+for at its start and at its end. What this does *not* do: touch memory that a trial makes for itself.
 """
 
 import ctypes

@@ -5,6 +5,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 import lrbench
 from lrbench.store import scan
-from lrbench.tests.helpers.commands import Terminal, finish, marked, start, wait_until
+from lrbench.tests.helpers.commands import Terminal, environment, finish, marked, start, wait_until
 from lrbench.tests.helpers.commands import lrbench as command
 from lrbench.tests.helpers.studies import SMALL, USERS, write_study
 
@@ -113,6 +114,39 @@ def test_ctrl_c_on_a_terminal_stops_cleanly(study, tmp_path, moment):
     assert "\x1b[?25h" in terminal.seen[terminal.seen.rindex("\x1b[?25l") :]  # the cursor is shown again
     found = check_what_is_left(tmp_path / "results" / "study", tmp_path.name)
     assert len(found) >= 3 if moment == "running" else not found
+
+
+LOST = """
+import os, signal, sys, weakref
+from lrbench import cli, running
+
+class Thing:
+    pass
+
+def interrupted(_):
+    os.kill(os.getpid(), signal.SIGINT)
+    sum(range(10))  # Python looks for signals between two instructions: here, where what is raised is forgotten
+
+def common_columns(folder, original=running.common_columns):
+    thing = Thing()
+    reference = weakref.ref(thing, interrupted)
+    del thing
+    return original(folder)
+
+running.common_columns = common_columns
+sys.argv = ["lrbench", "run", sys.argv[1]]
+cli.main()
+"""
+
+
+def test_ctrl_c_that_python_forgets_is_none_the_less_heard(study, tmp_path):
+    """Where Ctrl-C comes in a callback, which Python prints and forgets, the run still ends before anything trains."""
+    command = [sys.executable, "-c", LOST, str(study)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert "Exception ignored in: <function interrupted" in done.stderr
+    assert done.returncode == 130
+    assert "interrupted; every finished trial is kept. The same command goes on from here" in done.stderr
+    assert not (tmp_path / "results" / "study" / "study.json").exists()
 
 
 def test_impatient_ctrl_c_leaves_at_once(study, begin, tmp_path):
