@@ -91,9 +91,10 @@ def main() -> None:
 
 def _why_stdout_fails() -> str:
     """Return why nothing can be written to standard output any more, and give it up; "" where it can."""
+    if sys.stdout is None:
+        return ""
     try:
-        if sys.stdout is not None:  # `lrbench … >&-`
-            sys.stdout.flush()
+        sys.stdout.flush()
         os.write(sys.stdout.fileno(), b"\n")  # a long text is not kept for another try
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more as it leaves

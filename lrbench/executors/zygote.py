@@ -23,8 +23,8 @@ from lrbench.executors.pages import collapse
 from lrbench.workloads import WORKLOADS
 
 PR_SET_PDEATHSIG = 1
-# From here on large pages give back what they take: 0.3 to 1.2 s once, and 28 ms for each trial (200 trials of
-# digits-cnn with and without, in turn; 2 cores, n = 3, 2026-11-23).
+# From here on large pages give back what they take: 0.3 to 1.2 s once, and 28 ms of a core for each trial
+# (200 trials of digits-cnn with and without, in turn; 2 cores, n = 3, 2026-11-23).
 MANY_TRIALS = 100
 
 
@@ -88,7 +88,7 @@ def _load() -> None:
 
 
 def _do_once(torch) -> None:
-    """Do what torch does the first time that it is used, 4 ms that no trial then needs: it reads the sources that a
+    """Do what torch does the first time that it is used, 3 ms that no trial then needs: it reads the sources that a
     stack of calls is told with, starts its generators and wraps the optimizer's methods. No forward, no backward."""
     torch.manual_seed(0)
     torch.nn.Conv2d(1, 8, kernel_size=3), torch.nn.Linear(8, 8)
