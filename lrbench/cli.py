@@ -54,6 +54,8 @@ def _options(
 def main() -> None:
     """Run the command line; say what is wrong in one place, and leave with the code that fits."""
     received.clear()
+    if sys.stdout is None:  # `lrbench … >&-`: nobody is told, and no file gets the number of standard output
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the end)
 
     def interrupt(number, frame):
         received.append(number)
@@ -66,8 +68,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, interrupt)
     try:
         code = app(prog_name="lrbench", standalone_mode=False)
-        if sys.stdout is not None:  # `lrbench … >&-`
-            sys.stdout.flush()
+        sys.stdout.flush()
     except typer.Abort:  # an older typer's word for Ctrl-C
         sys.exit(130)
     except SystemExit as done:  # a pipe that nobody reads any more
@@ -91,8 +92,6 @@ def main() -> None:
 
 def _why_stdout_fails() -> str:
     """Return why nothing can be written to standard output any more, and give it up; "" where it can."""
-    if sys.stdout is None:
-        return ""
     try:
         sys.stdout.flush()
         os.write(sys.stdout.fileno(), b"\n")  # a long text is not kept for another try
