@@ -40,9 +40,10 @@ check: setup    ## style and workflow checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Hypothesis' profile "ci" draws the same examples each time; `pytest` by hand draws new ones.
 test: check     ## every check and test, the fast ones first
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow $(SLOW)
+	$(BIN)/python -m pytest --hypothesis-profile=ci -n $(WORKERS) --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest --hypothesis-profile=ci -n $(WORKERS) --dist worksteal -m slow $(SLOW)
 
 bench: setup    ## the benchmarks: trials, scheduler steps, digests, commits, the runner against its peers
 	$(BIN)/python -m pytest benchmarks --benchmark-only

@@ -95,5 +95,6 @@ def _values(bits, dtype: str):
     import numpy
 
     if dtype == "bfloat16":
-        return (bits.astype(numpy.uint32) << 16).view(numpy.float32).astype(numpy.float64)
-    return bits.view(dtype).astype(numpy.float64)
+        bits, dtype = bits.astype(numpy.uint32) << 16, "float32"
+    with numpy.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one: a NaN it stays
+        return bits.view(dtype).astype(numpy.float64)

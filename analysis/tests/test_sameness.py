@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import lrbench
@@ -74,6 +74,7 @@ def test_each_next_float_is_one_ulp_away(x, data):
 
 
 @given(st.lists(st.tuples(any_bits, any_bits), min_size=1))
+@example([(0, 0x7F800001)])  # a signalling NaN
 def test_both_distances_of_the_project_agree(pairs):
     """What `lrbench diverge` counts (share that differs, largest distance) is what the analysis counts, NaNs or not."""
     first, second = (bits(*column) for column in zip(*pairs, strict=True))
