@@ -131,7 +131,7 @@ def known_names(kind: Literal["scheduler", "optimizer"]) -> list[str]:
 
 def is_reference(name: str) -> bool:
     """Tell whether a name is that of the user's own code, "module:attr"."""
-    return bool(re.fullmatch(_REFERENCE, name))
+    return bool(_IS_REFERENCE.fullmatch(name))
 
 
 def _union(annotation: ast.expr) -> list[ast.expr]:
@@ -232,6 +232,8 @@ def _defaults(kind: Literal["scheduler", "optimizer"], name: str) -> dict:
 # What may stand without quotes in a call, as format_call writes it: a share of the budget, the name of a callable.
 _REFERENCE = r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
 _UNQUOTED = rf"\d+(?:\.\d+)?%|{_REFERENCE}"
+# compiled here: every process that is forked would do it again
+_IS_REFERENCE, _IS_UNQUOTED = re.compile(_REFERENCE), re.compile(_UNQUOTED)
 _BARE = re.compile(
     rf"""(?P<text>'[^']*'|"[^"]*")"""
     rf"""|(?P<before>[=(\[,]\s*)(?P<bare>{_UNQUOTED})(?=\s*[,)\]])"""
@@ -351,7 +353,7 @@ def format_call(table: dict) -> str:
 
 
 def _stays_bare(text: str) -> bool:
-    return (text.isidentifier() and not keyword.iskeyword(text)) or bool(re.fullmatch(_UNQUOTED, text))
+    return (text.isidentifier() and not keyword.iskeyword(text)) or bool(_IS_UNQUOTED.fullmatch(text))
 
 
 _WARMUP = (

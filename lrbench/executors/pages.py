@@ -1,20 +1,24 @@
 """Fewer and larger pages for the process that trials are forked from: a fork copies its page tables, an end frees them.
 
-Linux 6.1 and later can put the memory of a running process into pages of 2 MiB when asked (madvise(2),
-MADV_COLLAPSE). The zygote holds 400 MB of its own after torch is loaded: 100,000 small pages, which each trial pays
-for at its start and at its end. What this does *not* do: touch memory that a trial makes for itself.
+The zygote holds 400 MB of its own after torch is loaded: 100,000 small pages, which each trial pays for at its start
+and at its end. Its allocator is told at birth to ask for pages of 2 MiB (`lrbench.start`), and what does not come from
+there, Python's own objects, is moved into them later. Memory that a trial makes for itself is as in any other process.
 """
 
 import ctypes
 import re
 
 _MADV_COLLAPSE = 25
+_PR_SET_THP_DISABLE = 41
 _PAGE_BYTES = 2 << 20
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ 0 ")  # of no file: a library's data cannot be moved
 
 
 def collapse() -> int:
-    """Put this process's writable memory into large pages; return how many bytes were. An older kernel gives 0."""
+    """Put this process's writable memory into large pages; return how many bytes were (madvise(2), MADV_COLLAPSE).
+
+    A kernel before Linux 6.1 cannot and gives 0.
+    """
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     num_bytes = 0
@@ -27,3 +31,11 @@ def collapse() -> int:
         if length > 0 and madvise(begin, length, _MADV_COLLAPSE) == 0:
             num_bytes += length
     return num_bytes
+
+
+def stop_asking() -> None:
+    """Give this process and those that it starts small pages from here on, whatever its allocator asks for (prctl(2)).
+
+    NumPy asks too, for arrays of 4 MiB and more, and goes without.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)

@@ -38,8 +38,7 @@ class ProcessExecutor:
 
     def check(self, trials: list[Trial], data_root: Path | None) -> list[str]:
         already = self._log.stat().st_size
-        contents = [trial.content for trial in one_of_each(trials)]
-        receiver = self._send("check", {"trials": contents, "data_root": data_root}, log=None)[1]
+        receiver = self._send("check", {"trials": one_of_each(trials), "data_root": data_root}, log=None)[1]
         problems, stage = None, ""
         try:
             while problems is None:
@@ -71,7 +70,7 @@ class ProcessExecutor:
     def start(self, job: Job) -> Running:
         log = Path(self._folder.name) / f"trial-{self._next}.log"
         payload = {
-            "trial": job.trial.content,
+            "trial": job.trial,
             "cores": job.cores,
             "gpu": job.gpu,
             "data_root": job.data_root,

@@ -1,4 +1,4 @@
-"""The process that trials are forked from: `python -m lrbench.executors.zygote SOCKET`.
+"""The process that trials are forked from: `python -m lrbench.executors.zygote SOCKET [large-pages]`.
 
 It loads torch, torch._dynamo (the first optimizer imports it, 1.6 s) and the trial room, then the data of the trials
 that it is told of first, and then forks one child for each request. It never touches CUDA, not even to ask whether
@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 
-from lrbench.executors.pages import collapse
+from lrbench.executors.pages import collapse, stop_asking
 from lrbench.workloads import WORKLOADS
 
 PR_SET_PDEATHSIG = 1
@@ -28,7 +28,9 @@ PR_SET_PDEATHSIG = 1
 MANY_TRIALS = 100
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, *, large_pages: bool) -> None:
+    if large_pages:
+        del os.environ["GLIBC_TUNABLES"]  # it was ours, and has been read; trials and their rows know nothing of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control_socket = socket.socket(fileno=descriptor)
     control = Connection(os.dup(descriptor))
@@ -38,6 +40,9 @@ def main(descriptor: int) -> None:
         _stage(request["workloads"], request["data_root"])
     except (EOFError, ConnectionResetError):  # there was nothing to run, or something was wrong with it
         os._exit(0)
+    _load_arguments()
+    gc.freeze()
+    gc.enable()
     if request["num_trials"] >= MANY_TRIALS:
         collapse()  # before the first fork: pages that two processes share would stay small
     wakeup, wakeup_write = os.pipe()
@@ -62,13 +67,13 @@ def main(descriptor: int) -> None:
                     control_socket.close()
                     os.close(wakeup)
                     os.close(wakeup_write)
+                    if large_pages:
+                        stop_asking()
                     _child(message, payload, log, Connection(write_end, readable=False))
                 os.setpgid(pid, pid)  # a group of its own, so that what the user's code starts ends with the trial
                 os.close(write_end)
                 children[pid] = number
                 control.send(("started", number, pid))
-                if message == "check":  # which takes another core a while
-                    _load_arguments()
     except (EOFError, ConnectionResetError, BrokenPipeError):  # the runner has gone, however it went
         for pid in children:
             _kill_group(pid)
@@ -110,19 +115,16 @@ def _stage(workloads: list, data_root: Path | None) -> None:
         if table is not None:
             with contextlib.suppress(InputError):  # the check, in a child, meets it again and tells the user
                 stage(resolve(table), data_root)
-    gc.freeze()
-    gc.enable()
 
 
 def _load_arguments() -> None:
-    """Have the arguments of every class ready, for the children that read their trials with them."""
+    """Have the arguments of every class ready, for the children that look theirs up."""
     from lrbench.calls import arguments_model, class_names, own_schedulers
 
     own_schedulers()
     for kind in ("scheduler", "optimizer"):
         for name in class_names(kind):
             arguments_model(kind, name)
-    gc.freeze()
 
 
 def _data_alone(workload: str | dict) -> dict | None:
@@ -183,11 +185,9 @@ def _child(message: str, payload: dict, log: str | None, answer: Connection) -> 
 
 
 def _check(payload: dict, answer: Connection) -> None:
-    from lrbench.factors import Trial
     from lrbench.trial.check import problems
 
-    trials = [Trial(**content) for content in payload["trials"]]
-    found = problems(trials, payload["data_root"], report=lambda stage: answer.send(("stage", stage)))
+    found = problems(payload["trials"], payload["data_root"], report=lambda stage: answer.send(("stage", stage)))
     answer.send(("problems", found))
 
 
@@ -197,7 +197,6 @@ def _run(payload: dict, answer: Connection) -> None:
     import numpy
     import torch
 
-    from lrbench.factors import Trial
     from lrbench.trial.flags import set_environment
     from lrbench.trial.loop import run_here
 
@@ -221,7 +220,7 @@ def _run(payload: dict, answer: Connection) -> None:
             answer.send(("stage", stage, share))
 
     row = run_here(
-        Trial(**payload["trial"]),
+        payload["trial"],
         device=device,
         data_root=payload["data_root"],
         where=payload["columns"],
@@ -233,4 +232,4 @@ def _run(payload: dict, answer: Connection) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), large_pages=sys.argv[2:] == ["large-pages"])

@@ -7,6 +7,7 @@ The bad ones break in the training step, each in its own way.
 import ctypes
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -368,6 +369,20 @@ class Pristine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x.flatten(1))
+
+
+class Pages(Pristine):
+    """A linear model that holds 64 MiB and prints a line: how much of them is in large pages, and who spoke of such."""
+
+    def __init__(self, num_classes: int):
+        super().__init__(num_classes)
+        self.held = torch.ones(16 << 20)
+        mapping = r"^([0-9a-f]+)-([0-9a-f]+) .*\n(?:\w+: .*\n)*?AnonHugePages: +(\d+) kB"
+        with open("/proc/self/smaps", encoding="utf-8", errors="replace") as file:
+            mappings = re.findall(mapping, file.read(), re.MULTILINE)
+        middle = self.held.data_ptr() + (32 << 20)
+        (large_kib,) = (int(kib) for low, high, kib in mappings if int(low, 16) <= middle < int(high, 16))
+        print(f"large_mib={large_kib // 1024} GLIBC_TUNABLES={os.environ.get('GLIBC_TUNABLES')}")
 
 
 class Layout(nn.Module):
