@@ -23,9 +23,9 @@ from lrbench.executors.pages import collapse, stop_asking
 from lrbench.workloads import WORKLOADS
 
 PR_SET_PDEATHSIG = 1
-# From here on large pages give back what they take: 0.3 to 1.2 s once, and 28 ms of a core for each trial
-# (200 trials of digits-cnn with and without, in turn; 2 cores, n = 3, 2026-11-23).
-MANY_TRIALS = 100
+# From here on moving the rest into large pages gives back what it takes: 0.56 s once, and 4 ms of each fork and 4 ms of
+# each end (60 trials of digits-cnn with and without, in turn; 2 cores, n = 3 runs of each, 2026-11-23).
+MANY_TRIALS = 150
 
 
 def main(descriptor: int, *, large_pages: bool) -> None:
