@@ -2,7 +2,8 @@
 
 The zygote holds 400 MB of its own after torch is loaded: 100,000 small pages, which each trial pays for at its start
 and at its end. Its allocator is told at birth to ask for pages of 2 MiB (`lrbench.start`), and what does not come from
-there, Python's own objects, is moved into them later. Memory that a trial makes for itself is as in any other process.
+there, Python's own objects and what libraries keep, is moved into them later. Memory that a trial makes for itself lies
+in small pages, as torch's does in any other process.
 """
 
 import ctypes
