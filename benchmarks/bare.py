@@ -23,6 +23,7 @@ import torch
 from lrbench.factors import Trial
 from lrbench.seeds import derive_seed
 from lrbench.trial.data import Staged, normalise, stage
+from lrbench.trial.evaluate import NUM_AT_ONCE
 from lrbench.trial.workload import Workload, resolve
 
 
@@ -68,7 +69,7 @@ def train(trial: Trial, workload: Workload, staged: Staged) -> Bare:
 @torch.no_grad()
 def _accuracy(model, images, labels, mean, std) -> float:
     model.eval()
-    logits = model(normalise(images, mean, std))
+    logits = torch.cat([model(normalise(part, mean, std)) for part in images.split(NUM_AT_ONCE["cpu"])])
     return (logits.argmax(dim=1) == labels).double().mean().item()
 
 

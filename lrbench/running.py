@@ -76,6 +76,19 @@ def run_stages(course: Course, todo: list[tuple], how: How) -> None:
 def _run_stage(todo: list[tuple], executor: Executor, writer: Writer, where: dict, of_stage: dict, how: How) -> None:
     queue = deque(todo)
     running: dict[int, tuple[Running, Claim]] = {}
+    written: set[int] = set()
+
+    def write(key: int) -> None:
+        known, claim = running[key]
+        row = {**row_of(known, how.time_limit_seconds), "packed": claim.shared}
+        writer.commit(row)
+        written.add(key)
+        if row["status"] in ("completed", "diverged"):  # any other may go on, with --retry
+            forget(writer.folder, row["trial_id"])
+        how.reporter.finished(row)
+        if how.executor == "inline" and row["status"] != "completed":  # somebody is looking for a fault
+            how.reporter.note(row["error"])
+
     while queue or running:
         while queue and (claim := how.devices.claim(queue[0][3])):
             block, position, attempt, trial = queue.popleft()
@@ -83,21 +96,20 @@ def _run_stage(todo: list[tuple], executor: Executor, writer: Writer, where: dic
             started = executor.start(_job(trial, claim, {**where, **place}, writer.folder, how))
             running[id(started)] = (started, claim)
             how.reporter.started(started)
-        for ended in executor.wait(patience(running, how.time_limit_seconds)):
-            _, claim = running.pop(id(ended))
-            how.devices.release(claim)
-            row = {**row_of(ended, how.time_limit_seconds), "packed": claim.shared}
-            writer.commit(row)
-            if row["status"] in ("completed", "diverged"):  # any other may go on, with --retry
-                forget(writer.folder, row["trial_id"])
-            how.reporter.finished(row)
-            if how.executor == "inline" and row["status"] != "completed":  # somebody is looking for a fault
-                how.reporter.note(row["error"])
+        ended = executor.wait(patience(running, how.time_limit_seconds))
+        for key, (known, _) in running.items():  # on the disk while its process is still being taken down
+            if key not in written and known.row is not None and known.row["status"] == "completed":
+                write(key)
+        for key in map(id, ended):
+            if key not in written:  # what a failed trial printed belongs to its row, to the last word
+                write(key)
+            written.discard(key)
+            how.devices.release(running.pop(key)[1])
         raise_lost()
         for late, _ in running.values():
             if how.time_limit_seconds is not None and time.monotonic() - late.started > how.time_limit_seconds:
                 executor.kill(late)
-        how.reporter.tick([r for r, _ in running.values()])
+        how.reporter.tick([known for key, (known, _) in running.items() if key not in written])
 
 
 def _job(trial: Trial, claim: Claim, columns: dict, folder: Path, how: How) -> Job:

@@ -7,6 +7,7 @@ without a __main__ guard, and cannot be started anew for other data. This side t
 
 import json
 import os
+import pickle
 import re
 import signal
 import socket
@@ -129,7 +130,8 @@ class ProcessExecutor:
         number, self._next = self._next, self._next + 1
         read_end, write_end = os.pipe()
         try:
-            self._control.send((message, number, payload, str(log) if log else None))
+            # packed once more: the child unpacks it, and the zygote's memory stays as it is, shared with all of them
+            self._control.send((message, number, pickle.dumps(payload), str(log) if log else None))
             socket.send_fds(self._socket, [b"!"], [write_end])
         except (BrokenPipeError, ConnectionResetError):
             os.close(read_end)

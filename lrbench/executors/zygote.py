@@ -11,10 +11,12 @@ import ctypes
 import faulthandler
 import gc
 import os
+import pickle
 import select
 import signal
 import socket
 import sys
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
@@ -58,7 +60,7 @@ def main(descriptor: int, *, large_pages: bool) -> None:
                 os.read(wakeup, 4096)
                 _reap(children, control)
             if control.fileno() in ready:
-                message, number, payload, log = control.recv()
+                message, number, packed, log = control.recv()
                 _, (write_end, *_), _, _ = socket.recv_fds(control_socket, 1, 1)
                 pid = os.fork()
                 if pid == 0:
@@ -69,11 +71,11 @@ def main(descriptor: int, *, large_pages: bool) -> None:
                     os.close(wakeup_write)
                     if large_pages:
                         stop_asking()
-                    _child(message, payload, log, Connection(write_end, readable=False))
+                    _child(message, packed, log, Connection(write_end, readable=False))
                 os.setpgid(pid, pid)  # a group of its own, so that what the user's code starts ends with the trial
                 os.close(write_end)
                 children[pid] = number
-                control.send(("started", number, pid))
+                _tell(control, "started", number, pid)
     except (EOFError, ConnectionResetError, BrokenPipeError):  # the runner has gone, however it went
         for pid in children:
             _kill_group(pid)
@@ -93,14 +95,17 @@ def _load() -> None:
 
 
 def _do_once(torch) -> None:
-    """Do what torch does the first time that it is used, 3 ms that no trial then needs: it reads the sources that a
-    stack of calls is told with, starts its generators and wraps the optimizer's methods. No forward, no backward."""
+    """Do what is done once in a process, 3 ms that no trial then needs: torch reads the sources that a stack of calls
+    is told with, starts its generators and wraps the optimizer's methods. No forward, no backward."""
+    from lrbench.trial.optim import before_training
+
     torch.manual_seed(0)
     torch.nn.Conv2d(1, 8, kernel_size=3), torch.nn.Linear(8, 8)
     parameter = torch.nn.Parameter(torch.zeros(1))
     parameter.grad = torch.zeros(1)
     optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.9, weight_decay=0.1)
-    torch.optim.lr_scheduler.ConstantLR(optimizer)
+    with before_training():  # its pattern is compiled
+        torch.optim.lr_scheduler.ConstantLR(optimizer)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
@@ -111,6 +116,8 @@ def _stage(workloads: list, data_root: Path | None) -> None:
     from lrbench.trial.workload import resolve
 
     for workload in workloads:
+        if isinstance(workload, str) and workload in WORKLOADS:
+            resolve(workload)  # a child finds it ready
         table = _data_alone(workload)
         if table is not None:
             with contextlib.suppress(InputError):  # the check, in a child, meets it again and tells the user
@@ -147,7 +154,13 @@ def _reap(children: dict[int, int], control: Connection) -> None:
             return
         _kill_group(ended.si_pid)  # before it is reaped: until then its number is nobody else's
         pid, status = os.waitpid(ended.si_pid, 0)
-        control.send(("ended", children.pop(pid), os.waitstatus_to_exitcode(status)))
+        _tell(control, "ended", children.pop(pid), os.waitstatus_to_exitcode(status))
+
+
+def _tell(connection: Connection, *message) -> None:
+    """Send plain data. Connection.send would copy a table of every type that a library knows how to pickle first,
+    and with it fifty pages of memory that this process shares."""
+    connection.send_bytes(pickle.dumps(message))
 
 
 def _kill_group(pid: int) -> None:
@@ -155,7 +168,7 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _child(message: str, payload: dict, log: str | None, answer: Connection) -> None:
+def _child(message: str, packed: bytes, log: str | None, answer: Connection) -> None:
     """Do what was asked, answer, and leave without Python's long goodbye."""
     zygote = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody is left behind if the zygote is killed
@@ -171,6 +184,7 @@ def _child(message: str, payload: dict, log: str | None, answer: Connection) -> 
             os.dup2(output, 2)
         sys.stdout.reconfigure(line_buffering=True)  # what was printed before a segfault is in the row
         faulthandler.enable()
+        payload = pickle.loads(packed)
         _check(payload, answer) if message == "check" else _run(payload, answer)
         code = 0
     except BaseException:  # noqa: BLE001 (a forked child must never return into the zygote's loop)
@@ -187,8 +201,8 @@ def _child(message: str, payload: dict, log: str | None, answer: Connection) -> 
 def _check(payload: dict, answer: Connection) -> None:
     from lrbench.trial.check import problems
 
-    found = problems(payload["trials"], payload["data_root"], report=lambda stage: answer.send(("stage", stage)))
-    answer.send(("problems", found))
+    found = problems(payload["trials"], payload["data_root"], report=partial(_tell, answer, "stage"))
+    _tell(answer, "problems", found)
 
 
 def _run(payload: dict, answer: Connection) -> None:
@@ -217,7 +231,7 @@ def _run(payload: dict, answer: Connection) -> None:
         nonlocal told, told_at
         if stage != told or monotonic() - told_at > 0.1:
             told, told_at = stage, monotonic()
-            answer.send(("stage", stage, share))
+            _tell(answer, "stage", stage, share)
 
     row = run_here(
         payload["trial"],
@@ -228,7 +242,7 @@ def _run(payload: dict, answer: Connection) -> None:
         watch=payload["watch"],
         report=report,
     )
-    answer.send(("row", row))
+    _tell(answer, "row", row)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def test_there_are_no_more_jobs_than_trials(num_todo, jobs, packed):
         ({"a": ("crashed", 0), "b": ("completed", 0)}, True, True),
     ],
 )
-def test_failed_rows_that_run_again_do_notrows_stay(seen, retry, stay):
+def test_failed_rows_that_run_again_do_not_stay(seen, retry, stay):
     """Whoever mends a model after its first trials crashed, and types --retry, pools nothing."""
     assert rows_stay(seen, retry) is stay
 

@@ -1,5 +1,6 @@
 """One trial in its process: what was asked is in force, seeds decide what they name, and the row says it all."""
 
+import contextlib
 import json
 import math
 
@@ -14,6 +15,7 @@ from lrbench.seeds import derive_seed
 from lrbench.tests.helpers.studies import DIGITS, SMALL, USERS
 from lrbench.trial.data import batch, stage
 from lrbench.trial.digest import digest_model
+from lrbench.trial.evaluate import all_logits
 from lrbench.trial.workload import resolve
 
 BITS = ("weights_sha256", "logits_sha256", "predictions_sha256", "applied_lr_sha256", "train_loss_steps")
@@ -326,3 +328,22 @@ def test_class_accuracy_adds_up_to_the_accuracy():
     shares = sum(share * count for share, count in zip(row["class_accuracy"], counts, strict=True))
     assert shares / sum(counts) == pytest.approx(row["final_accuracy"], abs=1e-12)
     assert len(set(row["class_accuracy"])) > 1
+
+
+@pytest.mark.parametrize("num_images", [1, 64, 65, 130])
+def test_images_are_evaluated_a_few_at_a_time(num_images):
+    """On a CPU a model sees 64 images at once at most, in order, and each image's logits are its own."""
+    seen = []
+
+    class Brightness(torch.nn.Module):
+        def forward(self, x):
+            seen.append(len(x))
+            return x.mean(dim=(1, 2, 3))[:, None]
+
+    images = torch.arange(num_images, dtype=torch.uint8).view(-1, 1, 1, 1)
+    mean, std = torch.zeros(1), torch.full((1,), 1 / 255)
+    plain = torch.contiguous_format
+    logits = all_logits(Brightness(), images, mean, std, torch.device("cpu"), plain, contextlib.nullcontext())
+    assert logits.flatten().tolist() == pytest.approx(list(range(num_images)), abs=1e-3)
+    assert max(seen) <= 64
+    assert sum(seen) == num_images

@@ -11,7 +11,9 @@ from lrbench.trial.data import normalise
 from lrbench.trial.models import logits_of
 
 NUM_PROBE_IMAGES = 32
-EVALUATION_BATCH = 1_000
+# Images at once. On a CPU what a small part leaves stays in the caches, and its memory serves the next part: resnet9
+# takes 5.2 s for 1,000 images in parts of 64 and 7.9 s in one, to the same bits (one core, n = 3, 2026-11-23).
+NUM_AT_ONCE = {"cpu": 64, "cuda": 1_000}
 
 
 @torch.no_grad()
@@ -19,8 +21,8 @@ def all_logits(model, images, mean, std, device, memory_format, autocast) -> tor
     """Return float32 logits (n, classes) on the CPU. Draws no random number."""
     model.eval()
     parts = []
-    for start in range(0, len(images), EVALUATION_BATCH):
-        x = normalise(images[start : start + EVALUATION_BATCH].to(device), mean, std, memory_format)
+    for images_at_once in images.split(NUM_AT_ONCE[device.type]):
+        x = normalise(images_at_once.to(device), mean, std, memory_format)
         with autocast:
             parts.append(logits_of(model(x)).float().cpu())
     return torch.cat(parts)

@@ -7,7 +7,7 @@ build the model, read the data (`lrbench.trial.data`), or choose epochs and rate
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -49,15 +49,25 @@ def resolve(workload: str | dict) -> Workload:
     `attr` is a table, or a function without arguments that returns one; its values may be callables. Raises InputError
     with every mistake in the table, or with the name that could not be imported.
     """
+    if isinstance(workload, str) and workload in WORKLOADS:
+        return _built_in(workload)
     label = workload_label(workload)
-    if isinstance(workload, str) and workload not in WORKLOADS:
+    if isinstance(workload, str):
         if ":" not in workload:
             allowed = f"{', '.join(WORKLOADS)}, or module:attr"
             raise InputError(
                 f"workload {workload!r} is unknown; allowed: {allowed}.{did_you_mean(workload, WORKLOADS)}"
             )
         workload = _users_table(workload)
-    table = WORKLOADS[workload] if isinstance(workload, str) else workload
+    return _resolve(workload, label)
+
+
+@cache
+def _built_in(name: str) -> Workload:
+    return _resolve(WORKLOADS[name], name)
+
+
+def _resolve(table: dict, label: str) -> Workload:
     _check(table, label)
     table = {**DEFAULTS, **WORKLOADS.get(table.get("base"), {}), **table}
     model, model_args = _model(table["model"], label), dict(table["model_args"])
