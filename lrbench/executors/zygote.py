@@ -25,9 +25,9 @@ from lrbench.executors.pages import collapse, stop_asking
 from lrbench.workloads import WORKLOADS
 
 PR_SET_PDEATHSIG = 1
-# From here on moving the rest into large pages gives back more than it takes: 0.06 to 0.29 s once (0.05 to 0.53 s on one
-# core, n = 4 of each in turn), and 4 ms of each fork and 4 ms of each end (60 trials of digits-cnn with and without, in
-# turn; n = 3 runs of each; 2 cores, 2026-11-23).
+# From here on moving the rest into large pages gives back more than it takes: 0.06 to 0.29 s once (0.05 to 0.53 s on
+# one core, n = 4 of each in turn), and 4 ms of each fork and 4 ms of each end (60 trials of digits-cnn with and
+# without, in turn; n = 3 runs of each; 2 cores, 2026-11-23).
 MANY_TRIALS = 150
 
 
