@@ -22,6 +22,8 @@ from lrbench.factors import Trial
 from lrbench.start import Zygote
 
 OUTPUT_CHARACTERS = 2_000
+FATAL = "Fatal Python error: "  # faulthandler's first words; at most a hundred frames come after them
+DUMP_CHARACTERS = 20_000
 
 
 class ProcessExecutor:
@@ -172,8 +174,13 @@ class ProcessExecutor:
         if not path.exists():
             return ""
         with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - OUTPUT_CHARACTERS))
-            return file.read().decode(errors="replace").strip()
+            file.seek(max(0, path.stat().st_size - DUMP_CHARACTERS))
+            printed = file.read().decode(errors="replace").strip()
+        end = printed[-OUTPUT_CHARACTERS:]
+        _, fatal, dump = printed.rpartition(FATAL)
+        if fatal and FATAL not in end:  # a long dump begins with what happened
+            return f"{FATAL}{dump.splitlines()[0]}\n…\n{end}"
+        return end
 
 
 def _last_words(output: str) -> str:
@@ -182,7 +189,7 @@ def _last_words(output: str) -> str:
     >>> _last_words("Fatal Python error: Aborted\\n\\nCurrent thread 0x1 (most recent call first):\\n")
     ': Fatal Python error: Aborted'
     """
-    printed, fatal, dump = output.partition("Fatal Python error: ")
+    printed, fatal, dump = output.partition(FATAL)
     words = ""
     if fatal:
         frames = re.findall(r'File "(.+)", line (\d+) in (.+)', dump.partition("\n\n")[2].partition("\n\n")[0])

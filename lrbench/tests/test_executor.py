@@ -9,6 +9,7 @@ import pytest
 
 from lrbench.errors import InputError
 from lrbench.executors import Job, open_executor
+from lrbench.executors.process import ProcessExecutor
 from lrbench.factors import Trial
 from lrbench.tests.helpers.commands import wait_until
 from lrbench.tests.helpers.studies import DIGITS, RECIPE, SMALL, USERS, linear
@@ -219,6 +220,18 @@ def test_a_check_that_leaves_says_with_which_code(tmp_path, monkeypatch):
             "the check of this study left with exit code 3 at the model of workload leaves:net on"
         )
         assert words in problem
+
+
+@pytest.mark.parametrize("num_frames", [0, 5, 100])
+def test_a_long_dump_keeps_what_happened(tmp_path, num_frames):
+    """However long the paths and the stack of a dying process are, its reason and its last words are kept."""
+    frame = f'  File "{"folder/" * 15}file.py", line 1 in f\n'
+    log = tmp_path / "log"
+    log.write_text("before\n" * 500 + "Fatal Python error: Aborted\n\n" + frame * num_frames + "the last words\n")
+    kept = ProcessExecutor._tail(log)
+    assert kept.count("Fatal Python error: Aborted") == 1
+    assert kept.endswith("the last words")
+    assert len(kept) < 2_100
 
 
 def test_an_unknown_executor_is_refused():
