@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lrbench.errors import RunError, is_users
 from lrbench.executors import Job, Running, how_it_ended, one_of_each
+from lrbench.executors.stage_file import look, stage_file
 from lrbench.factors import Trial
 from lrbench.start import Zygote
 
@@ -107,10 +108,14 @@ class ProcessExecutor:
                 while running.private["receiver"] is not None and running.private["receiver"].poll():
                     self._receive(running)  # to its end; a process that the trial left behind may keep it open
                 self._close_receiver(running)
+                self._look(running)
                 running.exit = value
                 running.output = self._tail(running.private["log"])
-                running.private["log"].unlink(missing_ok=True)
+                for file in (running.private["log"], stage_file(running.private["log"])):
+                    file.unlink(missing_ok=True)
                 ended.append(self._running.pop(number))
+        for running in self._running.values():
+            self._look(running)
         return ended
 
     def kill(self, running: Running) -> None:
@@ -145,14 +150,13 @@ class ProcessExecutor:
     def _receive(self, running: Running) -> None:
         receiver = running.private["receiver"]
         try:
-            message, *values = receiver.recv()
+            (running.row,) = receiver.recv()
         except (EOFError, OSError):  # its end, whole or in the middle of a message
             self._close_receiver(running)
-            return
-        if message == "stage":
-            running.stage, running.share = values
-        else:
-            running.row = values[0]
+
+    @staticmethod
+    def _look(running: Running) -> None:
+        running.stage, running.share = look(stage_file(running.private["log"])) or (running.stage, running.share)
 
     @staticmethod
     def _close_receiver(running: Running) -> None:

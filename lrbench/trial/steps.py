@@ -82,10 +82,11 @@ def weights_sample(model: nn.Module) -> Tensor:
     places = torch.arange(size, dtype=torch.int64) * num_weights // max(1, size)
     parts, begin = [], 0
     for values in parameters:
-        here = places[(places >= begin) & (places < begin + len(values))] - begin
+        end = begin + len(values)
+        here = places[-(-begin * size // num_weights) : -(-end * size // num_weights)] - begin
         if len(here):
             parts.append(values[here.to(values.device)].float().cpu())
-        begin += len(values)
+        begin = end
     return torch.cat(parts) if parts else torch.empty(0)
 
 
