@@ -71,6 +71,7 @@ def run_stages(course: Course, todo: list[tuple], how: How) -> None:
             for line in (*decided, *([course.stages.now] if todo else [])):
                 how.reporter.note(line)
             how.reporter.grown(course.num_left())
+        writer.close()  # now, while its rows are in memory: a later writer would read them from the journal
 
 
 def _run_stage(todo: list[tuple], executor: Executor, writer: Writer, where: dict, of_stage: dict, how: How) -> None:

@@ -87,32 +87,29 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run the trials of a study that have no row yet. The same command again goes on where it stopped."""
-    from lrbench.executors import EXECUTORS
-
-    with Typed() as typed:
-        asked = {
-            "jobs": typed.whole("--jobs", jobs, least=1),
-            "time_limit_seconds": typed.above_zero("--time-limit", time_limit, "seconds"),
-            "limit": typed.whole("--limit", limit, least=0),
-            "executor": typed.one_of("--executor", executor, EXECUTORS),
-            "device": typed.device("--device", device),
-            "checkpoint_every": typed.every("--checkpoint-every", checkpoint_every),
-        }
-        levels = typed.levels(set_)
-        typed.every("--digest-every", digest_every)
     from lrbench.start import Zygote
 
-    with (
-        telling_of_interrupts(),
-        ExitStack() as stack,
-    ):  # torch is loaded elsewhere while the study is read and planned here
+    with telling_of_interrupts(), ExitStack() as stack:
+        # first of all: torch is loaded elsewhere while what was typed and the study are read and planned here
         zygote = stack.enter_context(Zygote()) if executor == "process" else None
         from lrbench.checkpoints import parse_every
+        from lrbench.executors import EXECUTORS
         from lrbench.progress import SilentReporter, default_reporter
         from lrbench.runner import run_study
         from lrbench.study import read_study
         from lrbench.watch import Watch
 
+        with Typed() as typed:
+            asked = {
+                "jobs": typed.whole("--jobs", jobs, least=1),
+                "time_limit_seconds": typed.above_zero("--time-limit", time_limit, "seconds"),
+                "limit": typed.whole("--limit", limit, least=0),
+                "executor": typed.one_of("--executor", executor, EXECUTORS),
+                "device": typed.device("--device", device),
+                "checkpoint_every": typed.every("--checkpoint-every", checkpoint_every),
+            }
+            levels = typed.levels(set_)
+            typed.every("--digest-every", digest_every)
         chosen = read_study(study)
         if levels:
             chosen = chosen.with_levels(**levels)

@@ -1,9 +1,9 @@
 """The process that trials are forked from: `python -m lrbench.executors.zygote SOCKET [large-pages]`.
 
-It loads torch, torch._dynamo (the first optimizer imports it, 1.6 s) and the trial room, then the data of the trials
-that it is told of first, and then forks one child for each request. It never touches CUDA, not even to ask whether
-there is any, never runs an operation on several threads and never imports the user's code: a child could not use CUDA
-or OpenMP after that.
+It loads torch, torch._dynamo (the first optimizer imports it) and the trial room, then the data of the trials that it
+is told of first, and then forks one child for each request. It never touches CUDA, not even to ask whether there is
+any, never runs an operation on several threads and never imports the user's code: a child could not use CUDA or OpenMP
+after that.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,10 +26,10 @@ from lrbench.executors.stage_file import StageFile, stage_file
 from lrbench.workloads import WORKLOADS
 
 PR_SET_PDEATHSIG = 1
-# From here on moving the rest into large pages gives back more than it takes: 0.06 to 0.29 s once (0.05 to 0.53 s on
-# one core, n = 4 of each in turn), and 4 ms of each fork and 4 ms of each end (60 trials of digits-cnn with and
-# without, in turn; n = 3 runs of each; 2 cores, 2026-11-23).
-MANY_TRIALS = 150
+# From here on moving the rest into large pages gives back more than it takes: the start is 0.36 s longer (0.08 to
+# 0.82), and each trial has its core for 12 ms less (80 trials of digits-cnn with and without, in turn; n = 8 runs of
+# each; 2 cores, 2026-11-23).
+MANY_TRIALS = 80
 
 
 def main(descriptor: int, *, large_pages: bool) -> None:
@@ -37,17 +38,10 @@ def main(descriptor: int, *, large_pages: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control_socket = socket.socket(fileno=descriptor)
     control = Connection(os.dup(descriptor))
-    _load()
     try:
-        request = control.recv()
-        _stage(request["workloads"], request["data_root"])
+        _get_ready(control)
     except (EOFError, ConnectionResetError):  # there was nothing to run, or something was wrong with it
         os._exit(0)
-    _load_arguments()
-    gc.freeze()
-    gc.enable()
-    if request["num_trials"] >= MANY_TRIALS:
-        collapse()  # before the first fork: pages that two processes share would stay small
     wakeup, wakeup_write = os.pipe()
     os.set_blocking(wakeup, False)
     os.set_blocking(wakeup_write, False)
@@ -83,8 +77,32 @@ def main(descriptor: int, *, large_pages: bool) -> None:
         os._exit(0)  # all that torch loaded takes a second to be taken down in order, and the runner waits for it
 
 
-def _load() -> None:
+def _get_ready(control: Connection) -> None:
+    """Load and stage everything that children are to find; return when the first can be forked."""
     gc.disable()  # a third of the time that importing takes is the collector looking through what stays anyway
+    import torch  # noqa: F401 (the half of what there is to load)
+
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(_hear, control)
+        _load()
+        request = asked.result()
+    _stage(request["workloads"], request["data_root"])
+    _load_arguments()
+    gc.freeze()
+    gc.enable()
+    if request["num_trials"] >= MANY_TRIALS:
+        collapse()  # the rest, before the first fork: pages that two processes share would stay small
+
+
+def _hear(control: Connection) -> dict:
+    """Return what is to come, and move what torch has brought meanwhile: another core does, while Python imports."""
+    request = control.recv()
+    if request["num_trials"] >= MANY_TRIALS:
+        collapse()
+    return request
+
+
+def _load() -> None:
     import torch
     import torch._dynamo
 
