@@ -370,7 +370,7 @@ class Writer:
         target = self.folder / "trials" / f"part-{parts[0][0]:06d}-{parts[-1][1]:06d}.parquet"
         temporary = target.with_name(f".{target.name}.tmp")
         try:
-            with pq.ParquetWriter(temporary, arrow_schema(), compression="zstd") as writer:
+            with pq.ParquetWriter(temporary, arrow_schema(), **_PARQUET) as writer:
                 for _, _, path in parts:
                     writer.write_table(_read_part(path, NAMES))
             _publish(temporary, target)
@@ -405,7 +405,7 @@ class Writer:
             temporary = target.with_name(f".{target.name}.tmp")
             table = pa.Table.from_pylist(rows, schema=arrow_schema())
             try:
-                pq.write_table(table, temporary, compression="zstd")
+                pq.write_table(table, temporary, **_PARQUET)
                 _publish(temporary, target)
             except OSError:
                 temporary.unlink(missing_ok=True)
@@ -420,6 +420,8 @@ class Writer:
 
 
 _NESTED = frozenset(NESTED)
+# a dictionary of floats that are all different makes a folder of 200 trials half as large again
+_PARQUET = {"compression": "zstd", "use_dictionary": FLAT}
 
 
 def compact(folder: str | Path) -> None:
