@@ -4,12 +4,14 @@ import os
 import signal
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from lrbench.errors import InputError
 from lrbench.executors import Job, open_executor
 from lrbench.executors.process import ProcessExecutor
+from lrbench.executors.stage_file import StageFile, look, stage_file
 from lrbench.factors import Trial
 from lrbench.tests.helpers.commands import wait_until
 from lrbench.tests.helpers.studies import DIGITS, RECIPE, SMALL, USERS, linear
@@ -100,6 +102,27 @@ def test_of_long_output_the_end_is_kept(run_ended):
     ended = run_ended(workload=linear(fault="chatter"))
     assert ended.row["status"] == "crashed"
     assert 1_000 < len(ended.output) <= 2_000
+
+
+def test_the_stage_of_a_running_trial_is_known(executor):
+    """How far a trial is can be seen while it runs, and nothing of it is left when it has ended."""
+    running = executor.start(job(linear(fault="sleep")))
+    wait_until("its training", lambda: not executor.wait(0.02) and running.stage == "train")
+    executor.kill(running)
+    assert end_of(executor, running).stage == "train"
+    assert not stage_file(running.private["log"]).exists()
+
+
+def test_a_stage_file_holds_what_was_written_last(tmp_path):
+    """A shorter stage covers a longer one whole; before the first there is nothing, and on a full disk nothing more."""
+    path = stage_file(tmp_path / "trial-1.log")
+    assert look(path) is None
+    file = StageFile(path)
+    assert look(path) is None
+    file.write("evaluate", 1.0)
+    file.write("data", 0.25)
+    assert look(path) == ("data", 0.25)
+    StageFile(Path("/dev/full")).write("train", 0.5)
 
 
 def test_a_trial_is_pinned_to_its_cores(executor):
