@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
@@ -243,18 +244,17 @@ def compare(short: Study, long: Study, num_rounds: int, repeats: int, folder: Pa
         keep("subprocess", shell, with_subprocesses(short))
         require_same(runner[-1], shell[-1])
     with warm_workers() as workers:
+        keep("floor", floor, workers.run(long))
         for repeat in range(repeats):
-            keep("floor", floor, workers.run(long))
             keep("runner", runner_long, with_runner(long, folder / f"long-{repeat}"))
+            keep("floor", floor, workers.run(long))
             require_same(floor[-1], runner_long[-1])
     cost = loop_cost(num_rounds)
     memory = with_runner(peer_study(1, LONG_EPOCHS), folder / "memory").private_memory_mib
     return {
         "times_subprocess": [b.seconds / a.seconds for a, b in zip(runner, shell, strict=True)],
-        "share_of_floor": [a.seconds / b.seconds for a, b in zip(floor, runner_long, strict=True)],
-        "share_of_floor_after_start_up": [
-            a.seconds / (b.seconds - b.start_up_seconds) for a, b in zip(floor, runner_long, strict=True)
-        ],
+        "share_of_floor": shares(floor, [run.seconds for run in runner_long]),
+        "share_of_floor_after_start_up": shares(floor, [run.seconds - run.start_up_seconds for run in runner_long]),
         "loop_share": cost.share,
         "loop_microseconds": 1e6 * cost.added_seconds,
         "loop_floor_microseconds": 1e6 * cost.floor_seconds,
@@ -272,6 +272,15 @@ def compare(short: Study, long: Study, num_rounds: int, repeats: int, folder: Pa
         "epochs": short.fixed["epochs"],
         "repeats": repeats,
     }
+
+
+def shares(floor: list[Run], seconds: list[float]) -> list[float]:
+    """Return what share of the floor each time is, held against the mean of the floor's runs before and after it.
+
+    `floor` has one run more than there are `seconds`. A machine that grows slower or faster meanwhile, half a minute a
+    run, does so on both sides.
+    """
+    return [(a.seconds + b.seconds) / 2 / time for (a, b), time in zip(pairwise(floor), seconds, strict=True)]
 
 
 def table(found: dict) -> str:

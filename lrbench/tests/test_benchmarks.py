@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def test_arms_that_train_something_else_are_not_compared():
     peers.require_same(arm(s0=0.9, s1=0.8), arm(s0=0.9), arm(s1=0.8, s2=0.7))
     with pytest.raises(RuntimeError, match="seed 1"):
         peers.require_same(arm(s0=0.9, s1=0.8), arm(s1=0.81))
+
+
+def test_a_share_of_the_floor_is_taken_between_two_runs_of_it():
+    """On a machine that grows slower, the floor beside a run is the mean of the one before and the one after."""
+    floor = [replace(arm(s0=0.9), seconds=seconds) for seconds in (20.0, 22.0, 30.0)]
+    assert peers.shares(floor, [28.0, 32.5]) == pytest.approx([0.75, 0.8])
+    with pytest.raises(ValueError, match="shorter"):
+        peers.shares(floor, [28.0])
 
 
 def test_the_table_says_what_was_wanted_and_what_was_seen():
